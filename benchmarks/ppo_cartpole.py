@@ -1,0 +1,111 @@
+"""PPO on CartPole-v1: steps per second of the whole training loop, ours against peers.
+
+    python benchmarks/ppo_cartpole.py --rounds 3 --peers sb3,skrl
+    python benchmarks/ppo_cartpole.py --python tianshou=/path/to/venv/bin/python --json out.json
+    python benchmarks/ppo_cartpole.py --check --steps 8192
+
+Every implementation runs in a fresh process of its own, in turn, with the same settings and
+number of threads; the turn is repeated ``--rounds`` times with rotated order. A first stretch of
+training is not measured. ``--check`` counts updates, batch sizes and environment steps from
+outside instead of comparing speeds. README.md beside this file says what could not be set equal.
+Speeds of different runs or machines do not compare; ratios of one run do.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from peers.contest import FIELD, OURS, Entry, run_rounds
+from peers.report import check_table, machine, settings_line, speed_table
+from peers.settings import Settings
+from rich.console import Console
+
+
+def main() -> None:
+    arguments = parse(sys.argv[1:])
+    settings = Settings(
+        measured_steps=arguments.steps,
+        warmup_steps=arguments.warmup,
+        threads=arguments.threads,
+        seed=arguments.seed,
+    )
+    console = Console() if sys.stdout.isatty() else Console(width=180)
+    here = machine()
+    outcomes = run_rounds(
+        arguments.peers,
+        settings,
+        arguments.python,
+        rounds=1 if arguments.check else arguments.rounds,
+        check=arguments.check,
+        timeout=arguments.timeout,
+        tell=Console(stderr=True).print,
+    )
+    if arguments.check:
+        console.print(check_table(outcomes, settings))
+        return
+    console.print(speed_table(outcomes))
+    console.print(
+        f"{here['cpu']}, {here['cores']} cores, load {here['load_before']} before, "
+        f"{here['system']}, {here['date']}"
+    )
+    console.print(settings_line(settings, arguments.rounds))
+    if arguments.json is not None:
+        results = {
+            "machine": here,
+            "settings": asdict(settings),
+            "implementations": [asdict(outcome) for outcome in outcomes],
+        }
+        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = ",".join(entry.name for entry in FIELD)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=100_000, help="measured, per run")
+    parser.add_argument("--warmup", type=int, default=8192, help="steps before them")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads, for all")
+    parser.add_argument("--seed", type=int, default=0, help="of the first round")
+    parser.add_argument("--timeout", type=float, default=1200.0, help="seconds, per run")
+    parser.add_argument("--peers", default=names, help=f"of {names}; 'none' for ours alone")
+    parser.add_argument("--ours", default="rlpyt,rlpyt-compile", help="'none' for peers alone")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="PEER=PATH",
+        help="the interpreter that has this peer; may be repeated",
+    )
+    parser.add_argument("--check", action="store_true", help="count what each does instead")
+    parser.add_argument("--json", type=Path, default=None, help="write all results here")
+    arguments = parser.parse_args(words)
+    try:
+        arguments.peers = [*choose(arguments.ours, OURS), *choose(arguments.peers, FIELD)]
+        arguments.python = dict(split_pair(pair) for pair in arguments.python)
+    except ValueError as error:
+        parser.error(str(error))
+    return arguments
+
+
+def choose(names: str, entries: tuple[Entry, ...]) -> list[Entry]:
+    known = {entry.name: entry for entry in entries}
+    wanted = [] if names == "none" else names.split(",")
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}")
+    return [known[name] for name in wanted]
+
+
+def split_pair(pair: str) -> tuple[str, str]:
+    name, separator, path = pair.partition("=")
+    modules = {entry.module for entry in FIELD} | {entry.name for entry in FIELD}
+    if not separator or name not in modules:
+        raise ValueError(f"--python {pair}: give PEER=PATH with a PEER of {sorted(modules)}")
+    return name, path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""The policy-gradient agent: a policy and a value, any action space, feed-forward or recurrent."""
+
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+from gymnasium import Space, spaces
+from torch import Tensor
+
+from rlpyt.agents.base import Agent
+from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, NoState
+from rlpyt.distributions.base import Distribution
+from rlpyt.distributions.factory import distribution_for
+from rlpyt.models.base import Model
+from rlpyt.models.pg import PgModel
+from rlpyt.utils.buffer import buffer_to
+from rlpyt.utils.collections import NamedArrayTuple
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import seeded_init
+
+__all__ = ["AgentInfo", "PgAgent", "PgEvaluation"]
+
+
+class AgentInfo(NamedArrayTuple):
+    """What is recorded of each step."""
+
+    dist_info: Any  # tree [..., ...]
+    value: Tensor  # [...]
+    prev_rnn_state: Any = None  # tree [..., ...], the state this step started from
+
+
+class PgEvaluation(NamedArrayTuple):
+    """The current policy and value at recorded inputs."""
+
+    dist_info: Any
+    value: Tensor
+
+
+@final
+@dataclass(kw_only=True)
+class PgAgent(Agent):
+    """Actor-critic agent for A2C, PPO and their kin.
+
+    ``ModelCls.from_spaces(observation_space, action_space, **model_kwargs)`` builds the model,
+    which returns PgOutputs.
+    """
+
+    ModelCls: type[Model] = PgModel
+    model_kwargs: dict[str, Any] = field(default_factory=dict)
+    squash: bool = (
+        False  # squash Box actions by tanh into their bounds, instead of clipping at the env edge
+    )
+    model: Model = field(init=False, repr=False, compare=False)
+    distribution: Distribution = field(init=False, repr=False, compare=False)
+    recurrent: bool = field(init=False, repr=False, compare=False)  # minibatches hold sequences
+
+    def initialize(self, env_spaces: EnvSpaces, *, seed: int, device: torch.device) -> None:
+        """Build distribution and model for ``env_spaces``."""
+        self.distribution = distribution_for(env_spaces.action, squash=self.squash)
+        self._masked = _has_mask(env_spaces.observation, self.distribution)
+        with seeded_init(seed):
+            model = self.ModelCls.from_spaces(
+                env_spaces.observation, env_spaces.action, **self.model_kwargs
+            )
+        self.model = model.to(device)
+        self._device = device
+        self.recurrent = len(model.initial_state(1)) > 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self._device
+
+    @property
+    def noise_size(self) -> int:
+        """Numbers of noise that one action takes."""
+        return self.distribution.noise_size
+
+    def draw_noise(
+        self, rng: np.random.Generator, leading: tuple[int, ...]
+    ) -> np.ndarray[Any, Any]:
+        """Noise for ``leading`` actions, [*leading, noise_size] float32."""
+        return self.distribution.draw_noise(rng, leading)
+
+    def initial_state(self, B: int) -> Any:
+        """Recurrent state at the start of an episode, [B, ...]."""
+        return self.model.initial_state(B)
+
+    def step(self, inputs: AgentInputs, state: Any, noise: Tensor | None) -> tuple[AgentStep, Any]:
+        """Act in B environments: a sample for ``noise`` [B, noise_size], the mode without."""
+        (params, value), next_state = self.model(*inputs, state)
+        dist_info = self.distribution.dist_info(params, self._mask(inputs.observation))
+        if noise is None:
+            action = self.distribution.mode(dist_info)
+        else:
+            action = self.distribution.sample(dist_info, noise)
+        prev_rnn_state = state if len(state) else None
+        return AgentStep(action, AgentInfo(dist_info, value, prev_rnn_state)), next_state
+
+    def value(self, inputs: AgentInputs, state: Any) -> Tensor:
+        """V, [B]."""
+        outputs, _state = self.model(*inputs, state)
+        value: Tensor = outputs.value
+        return value
+
+    def evaluate(self, inputs: AgentInputs, state: Any) -> PgEvaluation:
+        """Policy and value of the current parameters at recorded inputs: [N, ...], or [T, B, ...]
+        from ``state``.
+        """
+        outputs, _state = self.model(*inputs, state)
+        mask = self._mask(inputs.observation)
+        return PgEvaluation(self.distribution.dist_info(outputs.params, mask), outputs.value)
+
+    def learning_inputs(self, inputs: AgentInputs) -> AgentInputs:
+        """What of the recorded inputs the model reads: a feed-forward one only the observation."""
+        if self.recurrent:
+            return inputs
+        none: Any = None
+        return AgentInputs(inputs.observation, none, none, none)
+
+    def first_state(self, agent_info: AgentInfo) -> Any:
+        """Recurrent state at the first step of recorded info [T, B, ...]: [B, ...]."""
+        return agent_info.prev_rnn_state[0] if self.recurrent else NoState()
+
+    def update_normalizer(self, observation: Any, valid: Tensor | None) -> None:
+        """Let the model's observation statistics take in a batch [T, B, ...], after it was learned
+        from.
+        """
+        self.model.update_normalizer(buffer_to(observation, self.device), valid)
+
+    def _mask(self, observation: Any) -> Tensor | None:
+        return observation.action_mask.bool() if self._masked else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Parameters and buffers."""
+        return {"model": self.model.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take parameters and buffers."""
+        self.model.load_state_dict(state["model"])
+
+
+def _has_mask(observation_space: Space[Any], distribution: Distribution) -> bool:
+    """Whether observations carry an ``action_mask``; check that it fits the action space."""
+    if (
+        not isinstance(observation_space, spaces.Dict)
+        or "action_mask" not in observation_space.spaces
+    ):
+        return False
+    shape = observation_space["action_mask"].shape
+    if shape is None or int(np.prod(shape)) != distribution.mask_size:
+        raise RlpytError(
+            "space",
+            f"observation['action_mask'] has shape {shape}, the action space takes {distribution.mask_size} entries",
+            hint="one entry per discrete choice, in the order of the action space",
+        )
+    return True

@@ -1,0 +1,47 @@
+"""What an algorithm is: samples in, better parameters out."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rlpyt.agents.base import Agent
+from rlpyt.data import BatchSpec, OptInfo, Samples
+
+__all__ = ["RlAlgorithm"]
+
+
+@dataclass(kw_only=True)
+class RlAlgorithm(ABC):
+    """Hyperparameters are fields; ``initialize`` binds the agent. Schedules are functions of
+    ``itr``.
+    """
+
+    bootstrap_value: ClassVar[bool] = (
+        False  # whether the sampler shall record V at truncations and batch ends
+    )
+
+    discount: float = 0.99  # γ
+
+    @abstractmethod
+    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+        """Bind the (initialised) agent; build optimizers and whatever else depends on shapes."""
+
+    @abstractmethod
+    def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
+        """Learn from one sampler batch [T, B]; report one value per gradient step and name."""
+
+    @abstractmethod
+    def updates_per_itr(self) -> int:
+        """Gradient steps in one ``optimize_agent``."""
+
+    @abstractmethod
+    def samples_per_itr(self) -> int:
+        """Samples consumed by the gradient steps of one ``optimize_agent``, repetition counted."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizers, normalisers, generators: everything but the agent."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""

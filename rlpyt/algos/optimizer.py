@@ -1,0 +1,135 @@
+"""One gradient step: gradient of a loss, clipped by its norm, into a torch optimizer, over one flat
+vector.
+
+A small network's optimizer time is spent on dispatch, not on arithmetic. Parameters and gradients
+are therefore views of
+two flat vectors: the norm, the clipping and the optimizer each see one tensor. For optimizers that
+work element by
+element this is the same update to the last bit but for the order of the norm's sum.
+"""
+
+from collections.abc import Callable
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value
+
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["GradientStep"]
+
+Loss = tuple[Tensor, Any]  # a scalar to minimise, and a tree of scalars to report
+
+
+@final
+class GradientStep:
+    """``step(learning_rate, *args)`` minimises ``loss(*args)`` over the trainable parameters of
+    ``model``.
+
+    ``loss`` computes with ``model`` and returns (scalar, tree of scalars to report). With
+    ``compile`` forward and
+    backward are one compiled graph; the eager twin is the reference.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Callable[..., Loss],
+        *,
+        OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optim_kwargs: dict[str, Any] | None = None,
+        clip_grad_norm: float | None = None,
+        compile: bool = False,
+    ) -> None:
+        """Move the parameters of ``model`` into one vector, and build the optimizer over it."""
+        self._model = model
+        self._loss = loss
+        self._clip = clip_grad_norm
+        self.vector = _flatten(model)
+        options: dict[str, Any] = {"lr": 0.0, **(optim_kwargs or {})}
+        if OptimCls in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+            options.setdefault("fused", True)
+        self.optimizer = OptimCls([self.vector], **options)
+        self._compiled = self._compile() if compile else None
+
+    def _compile(self) -> Callable[..., Any]:
+        named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
+        names = [f"model.{name}" for name, _p in named]
+        shapes = [p.shape for _name, p in named]
+        sizes = [p.numel() for _name, p in named]
+        module = _LossModule(self._model, self._loss)
+
+        def loss_of(vector: Tensor, *args: Any) -> Loss:
+            parts = torch.split(vector, sizes)
+            views = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+            result: Loss = functional_call(module, dict(zip(names, views, strict=True)), args)
+            return result
+
+        compiled: Callable[..., Any] = torch.compile(grad_and_value(loss_of, has_aux=True))
+        return compiled
+
+    def step(self, learning_rate: float, *args: Any) -> tuple[Any, Tensor]:
+        """One update. Returns what ``loss`` reports, and the gradient's norm before clipping (a
+        scalar tensor).
+        """
+        gradient = self.vector.grad
+        assert gradient is not None
+        if self._compiled is None:
+            gradient.zero_()
+            total, report = self._loss(*args)
+            total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        else:
+            found, (_total, report) = self._compiled(self.vector.detach(), *args)
+            gradient.copy_(found)
+        norm = torch.linalg.vector_norm(gradient)
+        if self._clip is not None:
+            gradient.mul_((self._clip / (norm + 1e-6)).clamp_(max=1.0))
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        self.optimizer.step()
+        return report, norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's state, its learning rate left out: that is a function of ``itr``."""
+        return {"state": self.optimizer.state_dict()["state"]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+
+
+@final
+class _LossModule(nn.Module):
+    """The loss as a module around the model, so that ``functional_call`` can swap the model's
+    parameters.
+    """
+
+    def __init__(self, model: nn.Module, loss: Callable[..., Loss]) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+
+    def forward(self, *args: Any) -> Loss:
+        return self.loss(*args)
+
+
+def _flatten(model: nn.Module) -> Tensor:
+    """Make every trainable parameter, and its gradient, a view of one vector; return the vector."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    kinds = {(parameter.dtype, parameter.device) for parameter in parameters}
+    if len(kinds) != 1:
+        raise RlpytError(
+            "model",
+            f"trainable parameters of one optimizer must share dtype and device, found {sorted(map(str, kinds))}",
+        )
+    vector = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+    vector.requires_grad_()
+    vector.grad = torch.zeros_like(vector)
+    start = 0
+    for parameter in parameters:
+        stop = start + parameter.numel()
+        parameter.data = vector.detach()[start:stop].view_as(parameter)
+        parameter.grad = vector.grad[start:stop].view_as(parameter)
+        start = stop
+    return vector

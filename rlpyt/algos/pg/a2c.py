@@ -1,0 +1,153 @@
+"""Advantage Actor-Critic, synchronous (Mnih et al. 2016, arXiv:1602.01783).
+
+Differs from the paper: environments step together instead of asynchronously, advantages are GAE(λ)
+with λ = 1 as the
+n-step return of the paper, and truncated episodes bootstrap from their true final observation.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from rlpyt.agents.base import Agent
+from rlpyt.agents.pg import PgAgent
+from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.pg.batch import LossInputs, RewardNormalizer, loss_inputs, opt_info
+from rlpyt.algos.schedule import Schedule, scheduled
+from rlpyt.data import BatchSpec, OptInfo, Samples
+from rlpyt.ops.losses import normalize, valid_mean
+
+__all__ = ["A2C", "A2cLoss", "a2c_loss"]
+
+
+class A2cLoss(NamedTuple):
+    """The loss and its parts, scalars."""
+
+    loss: Tensor
+    piLoss: Tensor
+    valueLoss: Tensor
+    entropy: Tensor
+    perplexity: Tensor
+
+
+def a2c_loss(
+    batch: LossInputs,
+    log_prob: Tensor,
+    value: Tensor,
+    entropy: Tensor,
+    *,
+    value_loss_coeff: float,
+    entropy_loss_coeff: float,
+) -> A2cLoss:
+    """The policy gradient with a learned baseline, as a loss to minimise.
+
+        L = -E[A log π(a|s)] + c₁ E[½ (R - V)²] - c₂ E[H(π)]
+
+    Args:
+        batch: what was sampled; means are over its ``valid`` entries.
+        log_prob: log π(a|s), [T, B] or [N], as the two below.
+        value: V(s).
+        entropy: H(π(·|s)).
+        value_loss_coeff: c₁.
+        entropy_loss_coeff: c₂.
+    """
+    pi_loss = -valid_mean(batch.advantage * log_prob, batch.valid)
+    error = torch.square(batch.return_ - value)
+    value_loss = value_loss_coeff * 0.5 * valid_mean(error, batch.valid)
+    mean_entropy = valid_mean(entropy, batch.valid)
+    loss = pi_loss + value_loss - entropy_loss_coeff * mean_entropy
+    with torch.no_grad():
+        perplexity = torch.exp(mean_entropy)
+    return A2cLoss(loss, pi_loss, value_loss, mean_entropy, perplexity)
+
+
+@final
+@dataclass(kw_only=True)
+class A2C(RlAlgorithm):
+    """A2C for every action space, feed-forward or recurrent: one gradient step on each whole
+    batch.
+    """
+
+    bootstrap_value: ClassVar[bool] = True
+
+    discount: float = 0.99  # γ
+    gae_lambda: float = 1.0  # λ of GAE; 1: the n-step return
+    learning_rate: float = 7e-4
+    learning_rate_schedule: Schedule = "constant"
+    value_loss_coeff: float = 1.0  # c₁, of ½ (R - V)²
+    entropy_loss_coeff: float = 0.01  # c₂
+    clip_grad_norm: float | None = 0.5
+    normalize_advantage: bool = False
+    normalize_reward: bool = False  # by the running deviation of the discounted return
+    reward_clip: float = 10.0  # after normalisation
+    OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
+    optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
+    compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
+
+    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+        """Bind the agent; build the optimizer."""
+        assert isinstance(agent, PgAgent)
+        self._agent = agent
+        self._n_itr = n_itr
+        self._batch_spec = batch_spec
+        self._rewards = (
+            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip)
+            if self.normalize_reward
+            else None
+        )
+        self._gradient = GradientStep(
+            agent.model,
+            self._loss,
+            OptimCls=self.OptimCls,
+            optim_kwargs=self.optim_kwargs,
+            clip_grad_norm=self.clip_grad_norm,
+            compile=self.compile,
+        )
+
+    def updates_per_itr(self) -> int:
+        """One gradient step."""
+        return 1
+
+    def samples_per_itr(self) -> int:
+        """Every sample once."""
+        return self._batch_spec.size
+
+    def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
+        """One gradient step on the batch [T, B]."""
+        learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
+        reward = samples.reward if self._rewards is None else self._rewards(samples)
+        batch, state = loss_inputs(self._agent, samples, reward, self.discount, self.gae_lambda)
+        if self.normalize_advantage:
+            batch = batch._replace(advantage=normalize(batch.advantage, batch.valid))
+        loss, norm = self._gradient.step(learning_rate, batch, state)
+        self._agent.update_normalizer(samples.observation, samples.valid)
+        return opt_info([loss], [norm])
+
+    def _loss(self, batch: LossInputs, state: Any) -> tuple[Tensor, A2cLoss]:
+        dist_info, value = self._agent.evaluate(batch.agent_inputs, state)
+        distribution = self._agent.distribution
+        parts = a2c_loss(
+            batch,
+            distribution.log_prob(dist_info, batch.action),
+            value,
+            distribution.entropy(dist_info),
+            value_loss_coeff=self.value_loss_coeff,
+            entropy_loss_coeff=self.entropy_loss_coeff,
+        )
+        return parts.loss, parts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer and reward statistics."""
+        return {
+            "gradient": self._gradient.state_dict(),
+            "rewards": None if self._rewards is None else self._rewards.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._gradient.load_state_dict(state["gradient"])
+        if self._rewards is not None:
+            self._rewards.load_state_dict(state["rewards"])

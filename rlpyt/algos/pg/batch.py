@@ -1,0 +1,120 @@
+"""From samples to what a policy-gradient loss takes, and from losses to what is logged: shared by
+the algorithms.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from rlpyt.agents.pg import PgAgent
+from rlpyt.data import AgentInputs, OptInfo, Samples
+from rlpyt.models.normalize import RunningMeanStd
+from rlpyt.ops.returns import (
+    generalized_advantage_estimation,
+    next_values,
+    reverse_linear_recurrence,
+)
+from rlpyt.utils.buffer import buffer_to
+from rlpyt.utils.collections import NamedArrayTuple
+
+__all__ = ["LossInputs", "RewardNormalizer", "loss_inputs", "opt_info"]
+
+
+class LossInputs(NamedArrayTuple):
+    """What the loss is computed from: [T, B, ...] or a minibatch of it."""
+
+    agent_inputs: AgentInputs
+    action: Any
+    old_log_prob: Tensor
+    old_value: Tensor
+    return_: Tensor
+    advantage: Tensor
+    valid: Tensor | None = None
+
+
+def loss_inputs(
+    agent: PgAgent, samples: Samples, reward: Tensor, discount: float, gae_lambda: float
+) -> tuple[LossInputs, Any]:
+    """Advantages, value targets R = A + V, and what the policy was when it acted, on the agent's
+    device.
+
+    Truncations bootstrap, terminations do not. ``reward`` [T, B] is the samples' or a normalised
+    one.
+
+    Returns:
+        The inputs [T, B, ...], and the recurrent state at the first step, [B, ...].
+    """
+    info = samples.agent_info
+    assert samples.bootstrap_value is not None
+    following = next_values(
+        info.value, samples.bootstrap_value, samples.terminated, samples.truncated
+    )
+    advantage = generalized_advantage_estimation(
+        reward, info.value, following, samples.done, discount, gae_lambda
+    )
+    batch = LossInputs(
+        agent_inputs=agent.learning_inputs(samples.agent_inputs),
+        action=samples.action,
+        old_log_prob=agent.distribution.log_prob(info.dist_info, samples.action),
+        old_value=info.value,
+        return_=advantage + info.value,
+        advantage=advantage,
+        valid=samples.valid,
+    )
+    return buffer_to(batch, agent.device), buffer_to(agent.first_state(info), agent.device)
+
+
+def opt_info(losses: Sequence[NamedTuple], norms: Sequence[Tensor]) -> OptInfo:
+    """One value per gradient step for each part of the losses, and ``gradNorm``; one transfer from
+    the device.
+    """
+    table = torch.stack(
+        [torch.stack([*parts, norm]) for parts, norm in zip(losses, norms, strict=True)]
+    )
+    columns = table.detach().T.tolist()
+    return dict(zip([*losses[0]._fields, "gradNorm"], columns, strict=True))
+
+
+@final
+class RewardNormalizer:
+    """Divides rewards by the running standard deviation of the discounted return, and clips.
+
+    G_t = γ (1 - done_{t-1}) G_{t-1} + r_t per environment; r̂_t = clip(r_t / sqrt(Var[G] + 1e-8),
+    ±clip).
+    State of the algorithm: saved with it, and evaluation never sees it.
+    """
+
+    def __init__(self, B: int, discount: float, clip: float) -> None:
+        """Start with no statistics, for ``B`` environments."""
+        self._discount = discount
+        self._clip = clip
+        self._statistics = RunningMeanStd(())
+        self._return = torch.zeros(B)
+        self._done = torch.zeros(B, dtype=torch.bool)
+
+    def __call__(self, samples: Samples) -> Tensor:
+        """Take in the rewards of ``samples`` and return them normalised, [T, B]."""
+        started = torch.cat([self._done[None], samples.done[:-1]])
+        decay = torch.where(started, 0.0, self._discount)
+        first = samples.reward[:1] + decay[:1] * self._return
+        forward = torch.cat([first, samples.reward[1:]])
+        returns = reverse_linear_recurrence(forward.flip(0), decay.flip(0)).flip(0)
+        self._return, self._done = returns[-1].clone(), samples.done[-1].clone()
+        self._statistics.update(returns, samples.valid)
+        scale = torch.sqrt(self._statistics.var + 1e-8).to(samples.reward.dtype)
+        return (samples.reward / scale).clamp(-self._clip, self._clip)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Statistics and open returns."""
+        return {
+            "statistics": self._statistics.state_dict(),
+            "return": self._return,
+            "done": self._done,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._statistics.load_state_dict(state["statistics"])
+        self._return, self._done = state["return"], state["done"]

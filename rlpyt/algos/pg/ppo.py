@@ -1,0 +1,211 @@
+"""Proximal Policy Optimization, clipped (Schulman et al. 2017, arXiv:1707.06347).
+
+Differs from the paper, as practice does (Huang et al. 2022, "The 37 implementation details of
+PPO"): advantages are
+normalised, gradients clipped, the learning rate may fall to zero; the value may be clipped and
+updates stopped at a
+target KL. Truncated episodes bootstrap from their true final observation.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from rlpyt.agents.base import Agent
+from rlpyt.agents.pg import PgAgent
+from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.pg.batch import LossInputs, RewardNormalizer, loss_inputs, opt_info
+from rlpyt.algos.pg.minibatch import minibatches
+from rlpyt.algos.schedule import Schedule, scheduled
+from rlpyt.data import BatchSpec, OptInfo, Samples
+from rlpyt.ops.losses import normalize, valid_mean
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
+
+__all__ = ["PPO", "PpoLoss", "ppo_loss"]
+
+
+class PpoLoss(NamedTuple):
+    """The loss and its parts, scalars."""
+
+    loss: Tensor
+    piLoss: Tensor
+    valueLoss: Tensor
+    entropy: Tensor
+    perplexity: Tensor
+    approxKl: Tensor
+    clipFraction: Tensor
+
+
+def ppo_loss(
+    batch: LossInputs,
+    log_prob: Tensor,
+    value: Tensor,
+    entropy: Tensor,
+    *,
+    ratio_clip: Tensor,
+    value_clip: float | None,
+    value_loss_coeff: float,
+    entropy_loss_coeff: float,
+) -> PpoLoss:
+    """Clipped surrogate, eq. 7 and 9, as a loss to minimise.
+
+        L = -E[min(r A, clip(r, 1-ε, 1+ε) A)] + c₁ E[½ (R - V)²] - c₂ E[H(π)],   r = π(a|s) /
+        π_old(a|s)
+
+    With ``value_clip`` δ the value term is E[½ max((R - V)², (R - V_old - clip(V - V_old, ±δ))²)].
+    ``approxKl`` is the estimator E[(r - 1) - log r].
+
+    Args:
+        batch: what was sampled; means are over its ``valid`` entries.
+        log_prob: log π(a|s), [T, B] or [N], as the two below.
+        value: V(s).
+        entropy: H(π(·|s)).
+        ratio_clip: ε, a scalar tensor.
+        value_clip: δ, or None.
+        value_loss_coeff: c₁.
+        entropy_loss_coeff: c₂.
+    """
+    log_ratio = log_prob - batch.old_log_prob
+    ratio = torch.exp(log_ratio)
+    clipped = ratio.clamp(1.0 - ratio_clip, 1.0 + ratio_clip)
+    surrogate = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
+    pi_loss = -valid_mean(surrogate, batch.valid)
+
+    error = torch.square(batch.return_ - value)
+    if value_clip is not None:
+        near = batch.old_value + torch.clamp(value - batch.old_value, -value_clip, value_clip)
+        error = torch.maximum(error, torch.square(batch.return_ - near))
+    value_loss = value_loss_coeff * 0.5 * valid_mean(error, batch.valid)
+
+    mean_entropy = valid_mean(entropy, batch.valid)
+    loss = pi_loss + value_loss - entropy_loss_coeff * mean_entropy
+    with torch.no_grad():
+        approx_kl = valid_mean(ratio - 1.0 - log_ratio, batch.valid)
+        outside = torch.abs(ratio - 1.0) > ratio_clip
+        clip_fraction = valid_mean(outside.to(ratio.dtype), batch.valid)
+        perplexity = torch.exp(mean_entropy)
+    return PpoLoss(loss, pi_loss, value_loss, mean_entropy, perplexity, approx_kl, clip_fraction)
+
+
+@final
+@dataclass(kw_only=True)
+class PPO(RlAlgorithm):
+    """PPO for every action space, feed-forward or recurrent."""
+
+    bootstrap_value: ClassVar[bool] = True
+
+    discount: float = 0.99  # γ
+    gae_lambda: float = 0.95  # λ of GAE
+    learning_rate: float = 3e-4
+    learning_rate_schedule: Schedule = "constant"
+    epochs: int = 4  # passes over each batch
+    minibatches: int = 4  # per epoch
+    ratio_clip: float = 0.2  # ε, eq. 7
+    ratio_clip_schedule: Schedule = "constant"
+    value_clip: float | None = None  # δ; None: the value is not clipped
+    value_loss_coeff: float = 1.0  # c₁, of ½ (R - V)²
+    entropy_loss_coeff: float = 0.01  # c₂
+    clip_grad_norm: float | None = 0.5
+    normalize_advantage: Literal["minibatch", "batch", "none"] = "minibatch"
+    target_kl: float | None = None  # stop the epochs when approxKl exceeds 1.5 times this
+    normalize_reward: bool = False  # by the running deviation of the discounted return
+    reward_clip: float = 10.0  # after normalisation
+    OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
+    optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
+    compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
+
+    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+        """Bind the agent; build the optimizer."""
+        assert isinstance(agent, PgAgent)
+        self._agent = agent
+        self._n_itr = n_itr
+        self._batch_spec = batch_spec
+        units = batch_spec.B if agent.recurrent else batch_spec.size
+        if self.minibatches > units:
+            what = "whole sequences" if agent.recurrent else "steps"
+            raise RlpytError(
+                "config",
+                f"algo.minibatches={self.minibatches} is more than the {units} {what} of a batch",
+                hint=f"use at most {units}, or more environments",
+            )
+        self._rng = generator(seed, Stream.ALGO)
+        self._rewards = (
+            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip)
+            if self.normalize_reward
+            else None
+        )
+        self._gradient = GradientStep(
+            agent.model,
+            self._loss,
+            OptimCls=self.OptimCls,
+            optim_kwargs=self.optim_kwargs,
+            clip_grad_norm=self.clip_grad_norm,
+            compile=self.compile,
+        )
+
+    def updates_per_itr(self) -> int:
+        """Gradient steps in one ``optimize_agent``."""
+        return self.epochs * self.minibatches
+
+    def samples_per_itr(self) -> int:
+        """Samples consumed by one ``optimize_agent``."""
+        return self.epochs * self._batch_spec.size
+
+    def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
+        """``epochs`` passes of ``minibatches`` clipped-surrogate steps over one batch [T, B]."""
+        learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
+        ratio_clip = scheduled(self.ratio_clip, self.ratio_clip_schedule, itr, self._n_itr)
+        clip = torch.tensor(ratio_clip, device=self._agent.device)
+        reward = samples.reward if self._rewards is None else self._rewards(samples)
+        batch, state = loss_inputs(self._agent, samples, reward, self.discount, self.gae_lambda)
+        if self.normalize_advantage == "batch":
+            batch = batch._replace(advantage=normalize(batch.advantage, batch.valid))
+        losses: list[PpoLoss] = []
+        norms: list[Tensor] = []
+        for _epoch in range(self.epochs):
+            for minibatch, initial in minibatches(
+                batch, state, self.minibatches, self._rng, sequences=self._agent.recurrent
+            ):
+                loss, norm = self._gradient.step(learning_rate, minibatch, initial, clip)
+                losses.append(loss)
+                norms.append(norm)
+            if self.target_kl is not None and losses[-1].approxKl.item() > 1.5 * self.target_kl:
+                break
+        self._agent.update_normalizer(samples.observation, samples.valid)
+        return opt_info(losses, norms)
+
+    def _loss(self, batch: LossInputs, state: Any, ratio_clip: Tensor) -> tuple[Tensor, PpoLoss]:
+        if self.normalize_advantage == "minibatch":
+            batch = batch._replace(advantage=normalize(batch.advantage, batch.valid))
+        dist_info, value = self._agent.evaluate(batch.agent_inputs, state)
+        distribution = self._agent.distribution
+        parts = ppo_loss(
+            batch,
+            distribution.log_prob(dist_info, batch.action),
+            value,
+            distribution.entropy(dist_info),
+            ratio_clip=ratio_clip,
+            value_clip=self.value_clip,
+            value_loss_coeff=self.value_loss_coeff,
+            entropy_loss_coeff=self.entropy_loss_coeff,
+        )
+        return parts.loss, parts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer, minibatch generator, reward statistics."""
+        return {
+            "gradient": self._gradient.state_dict(),
+            "generator": generator_state(self._rng),
+            "rewards": None if self._rewards is None else self._rewards.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._gradient.load_state_dict(state["gradient"])
+        load_generator_state(self._rng, state["generator"])
+        if self._rewards is not None:
+            self._rewards.load_state_dict(state["rewards"])

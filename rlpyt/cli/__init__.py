@@ -1,0 +1,1 @@
+"""The command line: ``rlpyt train``, ``resume``, ``eval``, ``hash``, ``plot``, ``env-check``."""

@@ -1,0 +1,21 @@
+"""The commands of ``rlpyt``, by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rlpyt.cli import env_check, evaluate, hashing, plot, resume, train
+from rlpyt.cli.command import Command
+
+__all__ = ["COMMANDS"]
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "train": train.COMMAND,
+        "resume": resume.COMMAND,
+        "eval": evaluate.COMMAND,
+        "hash": hashing.COMMAND,
+        "plot": plot.COMMAND,
+        "env-check": env_check.COMMAND,
+    }
+)
+"""Name to command, in the order of the help page."""

@@ -1,0 +1,54 @@
+"""``rlpyt resume``: continue a run exactly where its newest checkpoint stands."""
+
+import argparse
+from pathlib import Path
+
+from rlpyt.cli.command import Command
+from rlpyt.cli.rundir import draw_curve, find_run, load_params, load_runner
+from rlpyt.logging.logger import Logger
+from rlpyt.runners.saver import read_run_state
+
+__all__ = ["COMMAND"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the run's directory")
+    parser.add_argument("--no-tensorboard", action="store_true", help="write no event files")
+    parser.add_argument("--no-plot", action="store_true", help="draw no curve.png at the end")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _run(args: argparse.Namespace, overrides: list[str]) -> int:
+    run_dir = find_run(args.run_dir)
+    params = load_params(run_dir)
+    runner = load_runner(run_dir)
+    logger = Logger(
+        run_dir,
+        str(params.get("name", "run")),
+        int(params.get("run_ID", 0)),
+        tensorboard=not args.no_tensorboard,
+        console=not args.quiet,
+        resume=True,
+    )
+    try:
+        if read_run_state(run_dir) == "done":
+            logger.text("this run is complete: nothing is left to do", runner.n_itr)
+            return 0
+        runner.train(logger, resume=True)
+        if not args.no_plot:
+            logger.text(f"learning curve: {draw_curve(run_dir)}", runner.n_itr)
+    finally:
+        logger.close()
+    return 0
+
+
+COMMAND = Command(
+    summary="continue an interrupted run",
+    description=(
+        "Continue the run in RUN_DIR from its newest sound checkpoint: the result is bit for bit what the\n"
+        "uninterrupted run would have given."
+    ),
+    examples="example:\n  rlpyt resume data/cartpole",
+    add_arguments=_add_arguments,
+    run=_run,
+)

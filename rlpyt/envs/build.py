@@ -1,0 +1,127 @@
+"""From what a user names to a running vector of environments."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, final
+
+import gymnasium
+from gymnasium.vector import VectorEnv as GymVectorEnv
+from gymnasium.wrappers import ClipReward, FrameStackObservation, TimeLimit
+
+from rlpyt.data import EnvSpaces
+from rlpyt.envs.gym import make_env
+from rlpyt.envs.native import NativeVectorEnv
+from rlpyt.envs.vector import LoopVectorEnv, VectorEnv
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import Stream
+
+__all__ = ["EnvConfig", "build_env", "build_vector_env", "peek_spaces"]
+
+
+@final
+@dataclass(kw_only=True)
+class EnvConfig:
+    """An environment by Gymnasium id, ``"module:callable"``, or callable, with the wrappers most
+    people want.
+
+    Observation and reward *normalisation* are not here: they are state of the agent
+    (``normalize_observation``) and of
+    the algorithm (``normalize_reward``), so that evaluation and resume cannot forget them.
+    """
+
+    id: str | Callable[..., Any]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    vectorization: Literal["loop", "native"] = "loop"  # native: the suite's own vector environment
+    clip_reward: float | None = None  # to [-clip_reward, clip_reward]
+    frame_stack: int | None = None  # the last n observations, stacked in front
+    time_limit: int | None = None  # truncate after so many steps
+    info_keys: tuple[str, ...] = ()  # numeric leaves of ``info`` to record as float32
+
+    @staticmethod
+    def of(env: "EnvConfig | str | Callable[..., Any]") -> "EnvConfig":
+        """``env`` itself, or an EnvConfig around an id or callable."""
+        return env if isinstance(env, EnvConfig) else EnvConfig(id=env)
+
+
+def build_env(config: EnvConfig, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    """One environment with its wrappers; ``render_mode`` is passed on where given."""
+    kwargs = config.kwargs if render_mode is None else {**config.kwargs, "render_mode": render_mode}
+    env = make_env(config.id, kwargs)
+    if config.frame_stack is not None:
+        env = FrameStackObservation(env, config.frame_stack)
+    if config.clip_reward is not None:
+        env = ClipReward(env, -config.clip_reward, config.clip_reward)
+    if config.time_limit is not None:
+        env = TimeLimit(env, config.time_limit)
+    return env
+
+
+def build_vector_env(
+    config: EnvConfig,
+    env_indices: Sequence[int],
+    *,
+    seed: int,
+    stream: Stream = Stream.ENV,
+    auto_reset: bool = True,
+) -> VectorEnv:
+    """The environments with these global indices.
+
+    Raises:
+        RlpytError: for options that a native vector environment cannot honour.
+    """
+    if config.vectorization == "loop":
+        return LoopVectorEnv(
+            partial(build_env, config),
+            env_indices,
+            seed=seed,
+            stream=stream,
+            auto_reset=auto_reset,
+            info_keys=config.info_keys,
+        )
+    for name, value in (
+        ("clip_reward", config.clip_reward),
+        ("frame_stack", config.frame_stack),
+        ("info_keys", config.info_keys or None),
+        ("mid_batch_reset=False", None if auto_reset else True),
+    ):
+        if value is not None:
+            raise RlpytError(
+                "config",
+                f"{name} is not available with vectorization='native'",
+                hint="set the suite's own option in kwargs, or use vectorization='loop'",
+            )
+    return NativeVectorEnv(partial(_make_native, config), env_indices, seed=seed, stream=stream)
+
+
+def _make_native(config: EnvConfig, n_envs: int) -> GymVectorEnv[Any, Any, Any]:
+    if not isinstance(config.id, str):
+        made = config.id(num_envs=n_envs, **config.kwargs)
+        if not isinstance(made, GymVectorEnv):
+            raise RlpytError(
+                "env",
+                f"{config.id} returned {type(made).__name__}, expected a gymnasium.vector.VectorEnv",
+                hint="use vectorization='loop' for a callable that returns a gymnasium.Env",
+            )
+        return made
+    spec = gymnasium.spec(config.id)
+    if spec.vector_entry_point is None:
+        raise RlpytError(
+            "env", f"{config.id} has no native vector environment", hint="use vectorization='loop'"
+        )
+    return gymnasium.make_vec(
+        config.id, num_envs=n_envs, vectorization_mode="vector_entry_point", **config.kwargs
+    )
+
+
+def peek_spaces(config: EnvConfig) -> EnvSpaces:
+    """The spaces of one environment, from an instance that is closed again."""
+    if config.vectorization == "native":
+        native = _make_native(config, 1)
+        found = EnvSpaces(native.single_observation_space, native.single_action_space)
+        native.close()
+        return found
+    env = build_env(config)
+    found = EnvSpaces(env.observation_space, env.action_space)
+    env.close()
+    return found

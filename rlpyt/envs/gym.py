@@ -1,0 +1,153 @@
+"""Making one Gymnasium environment: from an id, ``module:callable``, or a callable."""
+
+import importlib
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+import gymnasium
+from gymnasium import error
+
+from rlpyt.utils.errors import RlpytError, did_you_mean
+
+__all__ = ["env_name", "make_env"]
+
+# Packages that register their ids when imported: (how the id starts, or ends, package, our extra).
+_REGISTERED_BY = (
+    ("ALE/", "NoFrameskip-v4", "ale_py", "atari"),
+    ("MiniGrid-", "", "minigrid", "minigrid"),
+    ("BabyAI-", "", "minigrid", "minigrid"),
+)
+# Words by which a "dependency not installed" message tells what is missing, and our extra for it.
+_EXTRAS = (("mujoco", "mujoco"), ("box2d", "box2d"), ("ale_py", "atari"), ("pygame", "video"))
+
+
+def make_env(
+    env: str | Callable[..., gymnasium.Env[Any, Any]], env_kwargs: dict[str, Any] | None = None
+) -> gymnasium.Env[Any, Any]:
+    """One environment.
+
+    Args:
+        env: a Gymnasium id (``"CartPole-v1"``; ``"package.module:Id-v0"`` imports the module that
+            registers it first), ``"package.module:callable"``, or a callable.
+        env_kwargs: keyword arguments of the environment's constructor or of the callable.
+
+    Gymnasium's own checker is left out: what environments return is checked where they are stepped.
+
+    Raises:
+        RlpytError: ``env``, for an unknown id, a missing package, or a callable that returned
+            something else. What a constructor itself raises comes through as it is.
+    """
+    kwargs = dict(env_kwargs or {})
+    if not isinstance(env, str):
+        return _called(env, kwargs)
+    module_name, colon, name = env.partition(":")
+    if colon and name.isidentifier():
+        return _called(_imported(module_name, name), kwargs)
+    return _registered(env, kwargs)
+
+
+def env_name(env: str | Callable[..., gymnasium.Env[Any, Any]]) -> str:
+    """How messages call ``env``: its id, or the callable's module and name."""
+    if isinstance(env, str):
+        return env
+    name = getattr(env, "__qualname__", type(env).__qualname__)
+    return f"{getattr(env, '__module__', type(env).__module__)}:{name}"
+
+
+def _called(make: object, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    if not callable(make):
+        raise RlpytError(
+            "env",
+            f"an environment is given as an id or a callable, found {make!r}",
+            hint="pass the class, or a function that makes the environment, and env_kwargs",
+        )
+    made = make(**kwargs)
+    if isinstance(made, gymnasium.Env):
+        return made
+    if isinstance(made, gymnasium.vector.VectorEnv):
+        hint = "return one environment; samplers make the vector"
+    elif type(made).__mro__[-2].__module__.partition(".")[0] == "gym":
+        hint = (
+            "the old gym package is not Gymnasium; wrap with shimmy.GymV26CompatibilityV0(env=...)"
+        )
+    else:
+        hint = "return an instance of a subclass of gymnasium.Env"
+    raise RlpytError(
+        "env",
+        f"{getattr(make, '__qualname__', make)} returned {type(made).__module__}."
+        f"{type(made).__qualname__}, expected a gymnasium.Env",
+        hint=hint,
+    )
+
+
+def _imported(module_name: str, name: str) -> object:
+    """Attribute ``name`` of the module ``module_name``."""
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as cause:
+        raise RlpytError(
+            "env",
+            f"cannot import {module_name!r}: {cause}",
+            where=f"{module_name}:{name}",
+            hint="install the package, or put its folder on PYTHONPATH",
+        ) from cause
+    members = vars(module)
+    if name in members:
+        return members[name]
+    known = [key for key, value in members.items() if callable(value) and not key.startswith("_")]
+    raise RlpytError(
+        "env",
+        f"module {module_name!r} has no {name!r}",
+        where=f"{module_name}:{name}",
+        hint=did_you_mean(name, known) if known else "it defines no public callable",
+    )
+
+
+def _registered(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    for start, end, package, extra in _REGISTERED_BY:
+        if env_id.startswith(start) or (end and env_id.endswith(end)):
+            _register(env_id, package, extra)
+    try:
+        return gymnasium.make(env_id, **{"disable_env_checker": True, **kwargs})
+    except (error.UnregisteredEnv, error.DeprecatedEnv) as cause:
+        raise RlpytError(
+            "env", f"no environment is registered as {env_id!r}", hint=_nearest(env_id)
+        ) from cause
+    except error.DependencyNotInstalled as cause:
+        raise RlpytError("env", f"{env_id}: {cause}", hint=_extra_hint(str(cause))) from cause
+    except error.Error as cause:  # a malformed id, say
+        raise RlpytError("env", f"{env_id}: {cause}", hint=_nearest(env_id)) from cause
+    except ImportError as cause:
+        raise RlpytError(
+            "env", f"{env_id}: {cause}", hint="install the package that defines this environment"
+        ) from cause
+
+
+def _register(env_id: str, package: str, extra: str) -> None:
+    """Import the package that registers ``env_id``: an optional one, hence here and not on top."""
+    try:
+        gymnasium.register_envs(importlib.import_module(package))
+    except ImportError as cause:
+        raise RlpytError(
+            "env", f"{env_id} needs the package {package}: {cause}", hint=_install(extra)
+        ) from cause
+
+
+def _nearest(env_id: str) -> str:
+    near = get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.5)
+    if near:
+        return did_you_mean(env_id, near)
+    return "gymnasium.pprint_registry() lists the known ids; write package.module:Id-v0 for others"
+
+
+def _extra_hint(message: str) -> str:
+    lowered = message.lower()
+    for word, extra in _EXTRAS:
+        if word in lowered:
+            return _install(extra)
+    return "install the package that the message names"
+
+
+def _install(extra: str) -> str:
+    return f'pip install "rlpyt[{extra}]"'

@@ -1,0 +1,198 @@
+"""Learning curves of runs on disk, as one figure."""
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+from numpy.typing import NDArray
+
+from rlpyt.evaluation.runs import RunGroup, find_runs, group_runs, read_progress
+from rlpyt.utils.errors import RlpytError, did_you_mean
+
+__all__ = ["Curve", "find_runs", "mean_curve", "plot_runs", "read_progress", "smoothed"]
+
+Array = NDArray[np.float64]
+
+_DEFAULT_Y = "ReturnAverage"
+_FORMATS = ("png", "pdf", "svg")
+_LABELS = {"CumSteps": "Environment steps", "CumTime (s)": "Time (s)", "CumUpdates": "Updates"}
+# Okabe and Ito's palette, told apart by colour-blind readers too, in an order that suits few
+# curves.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+_STYLES = ("-", "--", ":", "-.")
+_INK = "#333333"
+
+
+class Curve(NamedTuple):
+    """One run's points, x ascending, all finite: both [N]."""
+
+    x: Array
+    y: Array
+
+
+def smoothed(y: Array, window: int) -> Array:
+    """The centred moving average of ``y`` [N] over ``window`` points, fewer at the ends."""
+    if window <= 1:
+        return y
+    ones = np.ones(min(window, 2 * len(y) - 1))
+    left = (len(ones) - 1) // 2
+    total = np.convolve(y, ones)[left : left + len(y)]
+    return np.asarray(total / np.convolve(np.ones(len(y)), ones)[left : left + len(y)])
+
+
+def mean_curve(curves: Sequence[Curve]) -> tuple[Array, Array, Array]:
+    """x, mean and population standard deviation over runs, on the union of their x values.
+
+    Between its points a run counts by linear interpolation. x ends where the first run ends, and
+    starts where the last one starts, so that every point is over all runs.
+    """
+    start, end = max(c.x[0] for c in curves), min(c.x[-1] for c in curves)
+    x = np.unique(np.concatenate([curve.x for curve in curves]))
+    x = x[(x >= start) & (x <= end)]
+    values = np.stack([np.interp(x, curve.x, curve.y) for curve in curves])
+    return x, values.mean(axis=0), values.std(axis=0)
+
+
+def plot_runs(
+    paths: Iterable[Path | str],
+    out: Path | str,
+    x: str = "Diagnostics/CumSteps",
+    y: str | None = None,
+    smooth: int = 0,
+) -> Path:
+    """Draw column ``y`` over column ``x`` of every run in or below ``paths`` into ``out``.
+
+    Runs that differ only in seed and run_ID make one curve: their mean, shaded by one standard
+    deviation, each run a thin line behind it. ``y`` is the average return unless named.
+    ``smooth`` is a moving average's window in rows. The suffix of ``out`` is png, pdf or svg.
+
+    Raises:
+        RlpytError: ``directory`` where there is no run or ``out`` cannot be written, ``plot`` for
+            a column that a run lacks or a wrong argument.
+    """
+    paths, out = list(paths), Path(out)
+    if out.suffix.removeprefix(".") not in _FORMATS:
+        raise RlpytError("plot", f"cannot draw {out}", hint=f"end it in .{', .'.join(_FORMATS)}")
+    if smooth < 0:
+        raise RlpytError("plot", f"smooth={smooth} is negative", hint="give a number of rows")
+    run_dirs = find_runs(paths)
+    if not run_dirs:
+        where = ", ".join(map(str, paths)) or "no path given"
+        hint = "give a directory that has run_*/progress.csv below it"
+        raise RlpytError("directory", f"no run found in {where}", hint=hint)
+    y = y or _DEFAULT_Y
+    groups = group_runs(run_dirs)
+    curves = [[_curve(run_dir, x, y, smooth) for run_dir in group.run_dirs] for group in groups]
+    figure = _figure(groups, curves, x, y, smooth)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(out, dpi=160)
+    except OSError as error:
+        what = f"cannot write {out}: {error.strerror}"
+        raise RlpytError("directory", what, hint="choose another path") from error
+    return out
+
+
+def _curve(run_dir: Path, x: str, y: str, smooth: int) -> Curve | None:
+    """The finite points of one run, ``None`` where it has none yet."""
+    columns = read_progress(run_dir)
+    for column in (x, y):
+        if column not in columns:
+            what = f"no column {column!r}" if columns else "no row has been logged yet"
+            hint = did_you_mean(column, columns) if columns else "leave it out, or wait for it"
+            raise RlpytError("plot", what, where=str(run_dir / "progress.csv"), hint=hint)
+    xs, ys = np.array(columns[x]), np.array(columns[y])
+    finite = np.isfinite(xs) & np.isfinite(ys)
+    if not finite.any():
+        warnings.warn(f"{run_dir} has no finite {y!r} yet: left out", UserWarning, stacklevel=3)
+        return None
+    xs, ys = xs[finite], ys[finite]
+    order = np.argsort(xs, kind="stable")
+    return Curve(xs[order], smoothed(ys[order], smooth))
+
+
+def _figure(
+    groups: Sequence[RunGroup],
+    curves: Sequence[Sequence[Curve | None]],
+    x: str,
+    y: str,
+    smooth: int,
+) -> Figure:
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    styles = ((colour, style) for style in cycle(_STYLES) for colour in _COLOURS)
+    envs, algorithms = {group.env for group in groups}, {group.algorithm for group in groups}
+    for group, found in zip(groups, curves, strict=True):
+        present = [curve for curve in found if curve is not None]
+        if present:
+            label = _legend_label(group, len(present), show_env=len(envs) > 1)
+            _draw(axes, present, label, *next(styles))
+    subject = next(iter(envs)) if len(envs) == 1 else f"{len(envs)} environments"
+    title = " on ".join(part for part in (_one(algorithms), subject) if part)
+    axes.set_title(title or "Learning curves", loc="left", fontweight="bold", color=_INK, pad=12)
+    _decorate(figure, axes, x, y, smooth, several_runs=any(len(found) > 1 for found in curves))
+    return figure
+
+
+def _one(names: set[str]) -> str:
+    return next(iter(names)) if len(names) == 1 else ", ".join(sorted(names)[:4])
+
+
+def _legend_label(group: RunGroup, n_runs: int, *, show_env: bool) -> str:
+    parts = [group.algorithm, group.env if show_env else "", group.details]
+    return f"{' · '.join(part for part in parts if part)} ({n_runs} {'run' if n_runs == 1 else 'runs'})"
+
+
+def _draw(axes: Axes, curves: Sequence[Curve], label: str, colour: str, style: str) -> None:
+    look: dict[str, Any] = {"color": colour, "linestyle": style, "solid_capstyle": "round"}
+    if len(curves) == 1:
+        axes.plot(*curves[0], linewidth=1.8, label=label, **look)
+        return
+    for curve in curves:
+        axes.plot(*curve, linewidth=0.7, alpha=0.35, **look)
+    x, mean, std = mean_curve(curves)
+    axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.16, linewidth=0)
+    axes.plot(x, mean, linewidth=2.2, label=label, **look)
+
+
+def _decorate(
+    figure: Figure, axes: Axes, x: str, y: str, smooth: int, *, several_runs: bool
+) -> None:
+    notes = ["mean ± std over runs"] if several_runs else []
+    notes += [f"moving average of {smooth} rows"] if smooth > 1 else []
+    axes.set_xlabel(_label(x), color=_INK)
+    axes.set_ylabel(_label(y), color=_INK)
+    axes.set_title(", ".join(notes), loc="right", fontsize=8, color="#777777", pad=12)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(visible=True, color="#E3E3E3", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.01)
+    axes.tick_params(colors=_INK, length=0, labelsize=9)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color("#AAAAAA")
+    labels = axes.get_legend_handles_labels()[1]
+    if len(labels) > 5 or max(map(len, labels), default=0) > 45:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    elif labels:
+        axes.legend(loc="best", frameon=True, framealpha=0.85, edgecolor="none", fontsize=9)
+
+
+def _label(column: str) -> str:
+    """``ReturnAverage`` as "Return (average)"; known counters by name."""
+    name = column.removeprefix("Diagnostics/")
+    if name in _LABELS:
+        return _LABELS[name]
+    quantity, _, statistic = name.partition("/")
+    found = re.fullmatch(r"(.+?)(Average|Std|Median|Min|Max)", quantity)
+    quantity, statistic = found.groups() if found else (quantity, statistic)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", quantity).lower()
+    words = words[:1].upper() + words[1:]
+    return f"{words} ({statistic.lower()})" if statistic else words

@@ -1,0 +1,186 @@
+"""The logger of one run: it owns the run directory's text, table and event files."""
+
+import fcntl
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO, final
+
+from rich.console import Console
+
+from rlpyt.logging.files import ProgressCsv, directory_error, make_run_dir, write_atomic
+from rlpyt.logging.table import metrics_table
+from rlpyt.logging.tensorboard import TensorBoardSink
+from rlpyt.utils.config import config_value, flatten_config
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["Logger"]
+
+_MAX_FAILURES = 10  # consecutive rows that progress.csv may fail to take before the run stops
+
+
+@final
+class Logger:
+    """Writes one run: progress.csv, params.json, variant.json, debug.log, TensorBoard events.
+
+    ``progress.csv`` is the record; when another sink fails, the logger warns once and the run goes
+    on. A full disk delays rows of ``progress.csv`` and stops the run after ten rows in a row.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path | str,
+        name: str,
+        run_ID: int,
+        *,
+        tensorboard: bool = True,
+        console: bool = True,
+        resume: bool = False,
+    ) -> None:
+        """Open ``run_dir`` for the run ``<name>_<run_ID>``; ``resume`` continues what is there.
+
+        Raises:
+            RlpytError: ``directory``, where it cannot be written, holds a run and ``resume`` is
+                false, or is being written by another process. No file has been written then.
+        """
+        self.run_dir = Path(run_dir)
+        self.name = name
+        self.run_ID = run_ID
+        path = self.run_dir / "progress.csv"
+        make_run_dir(self.run_dir)
+        if not resume and path.exists() and path.stat().st_size:
+            hint = "choose another run_ID or log_dir, or continue that run with resume=True"
+            raise RlpytError("directory", f"{path} is another run's, which is kept", hint=hint)
+        self._text = _open_locked(self.run_dir / "debug.log")
+        self._csv = ProgressCsv(path)
+        self._tensorboard = TensorBoardSink(self.run_dir) if tensorboard else None
+        self._step = -1
+        self._failures = 0
+        self._warned: set[str] = set()
+        self.console = Console(quiet=not console, highlight=False)
+
+    def log_params(self, config: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
+        """Write ``params.json`` and ``variant.json``.
+
+        ``params.json`` is ``config`` with ``name`` and ``run_ID``, and ``extra`` (what is no
+        setting: versions, machine) under ``"extra"``. ``variant.json`` is ``config`` flattened,
+        with ``exp_name``, as viskit reads it.
+
+        Raises:
+            RlpytError: ``directory``, where they cannot be written.
+        """
+        settings = config_value(config)
+        params = {
+            **settings,
+            "name": self.name,
+            "run_ID": self.run_ID,
+            "extra": config_value(extra),
+        }
+        variant = {**flatten_config(settings), "exp_name": self.name}
+        for file_name, content in (("params.json", params), ("variant.json", variant)):
+            path = self.run_dir / file_name
+            try:
+                write_atomic(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+            except OSError as error:
+                raise directory_error(path, error) from error
+
+    def text(self, message: str, itr: int) -> None:
+        """Append ``message`` to debug.log and print it, each line with time, run and iteration."""
+        prefix = f"{datetime.now():%Y-%m-%d %H:%M:%S.%f}  | {self.name}_{self.run_ID} itr #{itr} "
+        lines = [f"{prefix}{line}" for line in message.splitlines() or [""]]
+
+        def show() -> None:
+            for line in lines:
+                self.console.print(line, markup=False, style="dim", soft_wrap=True)
+
+        self._attempt("debug.log", lambda: self._write_text(lines))
+        self._attempt("console", show)
+
+    def row(self, values: Mapping[str, float], step: int) -> None:
+        """Log one row at environment step ``step``: progress.csv, TensorBoard, table on the
+        console.
+
+        Raises:
+            RlpytError: ``directory``, when progress.csv could not be written ten times in a row.
+            TypeError: for a value that is no number.
+        """
+        self._write_row(values)
+        self._step = step
+        sink = self._tensorboard
+        if sink is not None:
+            self._attempt("TensorBoard", lambda: sink.write(values, step))
+        if not self.console.quiet:
+            title = f"{self.name}_{self.run_ID} · {step:,} steps"
+            self._attempt("console", lambda: self.console.print(metrics_table(title, values)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the log stands: ``columns`` and ``rows`` of progress.csv, the last ``step``."""
+        return {"columns": list(self._csv.columns), "rows": self._csv.rows, "step": self._step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to where ``state`` was taken: progress.csv byte for byte, TensorBoard by step.
+
+        Raises:
+            RlpytError: ``directory``, where progress.csv does not hold those rows.
+        """
+        self._csv.truncate(list(state["columns"]), int(state["rows"]))
+        self._step = int(state["step"])
+        sink = self._tensorboard
+        if sink is not None:
+            self._attempt("TensorBoard", lambda: sink.restart(self._step + 1))
+
+    def close(self) -> None:
+        """Close every file and let go of the directory; a second call does nothing."""
+        if self._tensorboard is not None:
+            self._attempt("TensorBoard", self._tensorboard.close)
+        with suppress(OSError):  # its lines are flushed one by one; what failed was warned of
+            self._text.close()
+
+    def _write_text(self, lines: list[str]) -> None:
+        self._text.write("".join(f"{line}\n" for line in lines))
+        self._text.flush()
+
+    def _write_row(self, values: Mapping[str, float]) -> None:
+        try:
+            self._csv.append(values)
+        except OSError as error:
+            self._failures += 1
+            if self._failures >= _MAX_FAILURES:
+                raise directory_error(self._csv.path, error) from error
+            self._warn("progress.csv", error, "rows wait in memory")
+        else:
+            self._failures = 0
+
+    def _attempt(self, sink: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OSError as error:
+            self._warn(sink, error, "the run goes on without")
+
+    def _warn(self, sink: str, error: OSError, outcome: str) -> None:
+        if sink not in self._warned:
+            self._warned.add(sink)
+            message = f"{sink} of {self.run_dir} cannot be written: {error}; {outcome}"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+def _open_locked(path: Path) -> TextIO:
+    """Open ``path`` for appending and hold it alone, as long as it is open."""
+    try:
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise directory_error(path, error) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        what = f"{path.parent} is being written by another logger"
+        raise RlpytError(
+            "directory", what, hint="wait for that run, or choose another run_ID"
+        ) from error
+    except OSError:
+        return file  # a file system without locks: progress.csv still guards what was logged
+    return file

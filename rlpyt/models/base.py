@@ -1,0 +1,52 @@
+"""The contract of a model: inputs and state in, outputs and state out; nothing is kept between
+calls.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from rlpyt.data import NoState
+from rlpyt.utils.collections import NamedArrayTuple
+
+__all__ = ["Model", "PgOutputs"]
+
+
+class PgOutputs(NamedArrayTuple):
+    """What a policy-gradient model returns."""
+
+    params: Tensor  # [..., distribution.param_size]
+    value: Tensor  # [...]
+
+
+class Model(nn.Module, ABC):
+    """A network with explicit state. ``forward`` takes one step [B, ...] or a sequence [T, B, ...],
+    told by ``reset``.
+
+    Feed-forward models ignore ``prev_action``, ``prev_reward`` and ``reset`` and return ``state``
+    as it came; they also
+    take any other leading dimensions, such as a flat minibatch [N, ...].
+    """
+
+    @classmethod
+    @abstractmethod
+    def from_spaces(cls, *args: Any, **kwargs: Any) -> Self:
+        """``from_spaces(observation_space, action_space, <the model's own keyword arguments>)``:
+        build for these spaces.
+        """
+
+    @abstractmethod
+    def forward(
+        self, observation: Any, prev_action: Any, prev_reward: Tensor, reset: Tensor, state: Any
+    ) -> tuple[Any, Any]:
+        """Outputs and next state, from AgentInputs and a state batch-first [B, ...]."""
+
+    def initial_state(self, B: int) -> Any:
+        """The state at the start of an episode for ``B`` environments; zeros, batch first."""
+        return NoState()
+
+    def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
+        """Take a batch [T, B, ...] into the observation statistics, where the model keeps any. A
+        hook: does nothing.
+        """

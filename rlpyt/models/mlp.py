@@ -1,0 +1,116 @@
+"""Multi-layer perceptrons, and the initialisation and nonlinearities every trunk shares."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final, Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.functional import linear
+
+from rlpyt.utils.errors import RlpytError, did_you_mean
+
+__all__ = ["HIDDEN_GAIN", "Init", "Mlp", "Nonlinearity", "nonlinearity_function", "orthogonal_"]
+
+Nonlinearity = Literal["tanh", "relu", "elu", "silu", "gelu"]
+"""The elementwise functions a network can be built with."""
+
+Init = Literal["orthogonal", "default"]
+"""How weights start: orthogonal with zero biases, or torch's own uniform scheme."""
+
+HIDDEN_GAIN: Final = math.sqrt(2.0)
+"""Gain of orthogonal hidden layers, as in published policy-gradient practice."""
+
+_NONLINEARITIES: Final = MappingProxyType(
+    {
+        "tanh": torch.tanh,
+        "relu": torch.relu,
+        "elu": functional.elu,
+        "silu": functional.silu,
+        "gelu": functional.gelu,
+    }
+)
+
+
+def nonlinearity_function(name: Nonlinearity) -> Callable[[Tensor], Tensor]:
+    """The elementwise function called ``name``.
+
+    Raises:
+        RlpytError: for a name that is not known.
+    """
+    if name not in _NONLINEARITIES:
+        raise RlpytError(
+            "config",
+            f"nonlinearity={name!r} is not known",
+            hint=did_you_mean(name, _NONLINEARITIES),
+        )
+    function: Callable[[Tensor], Tensor] = _NONLINEARITIES[name]
+    return function
+
+
+def orthogonal_(module: nn.Module, gain: float) -> None:
+    """Make every matrix of ``module`` orthogonal times ``gain``, every bias zero.
+
+    Saxe et al. 2014, arXiv:1312.6120. A convolution's weight counts as a matrix
+    [out, in * height * width], an LSTM's stacked gates as one matrix.
+    """
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
+            nn.init.orthogonal_(parameter, gain)
+        else:
+            nn.init.zeros_(parameter)
+
+
+@final
+class Mlp(nn.Module):
+    """Linear layers with a nonlinearity between them: [..., input_size] to [..., output_size].
+
+    Without ``output_size`` the last hidden layer, nonlinearity included, is the output.
+
+    Args:
+        input_size: Length of the input.
+        hidden_sizes: Length of each hidden layer; may be empty.
+        output_size: Length of a last linear layer without nonlinearity; ``None`` for none.
+        nonlinearity: The function after each hidden layer.
+        init: ``"orthogonal"`` (hidden gain sqrt 2, biases 0) or ``"default"`` (torch's).
+        output_gain: Orthogonal gain of the last linear layer.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_sizes: Sequence[int],
+        output_size: int | None = None,
+        nonlinearity: Nonlinearity = "tanh",
+        *,
+        init: Init = "orthogonal",
+        output_gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.activation = nonlinearity_function(nonlinearity)
+        sizes = (input_size, *hidden_sizes)
+        self.hidden = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(sizes))
+        self.output = None if output_size is None else nn.Linear(sizes[-1], output_size)
+        # Plain attributes beside the registered ones: a module's own attribute lookup and call cost
+        # more than the arithmetic of a small batch, and acting does both at every step.
+        self._chain: tuple[nn.Linear, ...] = tuple(self.hidden)  # type: ignore[arg-type]  # ModuleList is untyped
+        self._tail = () if self.output is None else (self.output,)
+        self.output_size: int = sizes[-1] if output_size is None else output_size
+        if init == "orthogonal":
+            orthogonal_(self.hidden, HIDDEN_GAIN)
+            if self.output is not None:
+                orthogonal_(self.output, output_gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., input_size] to [..., output_size]."""
+        activation = self.activation
+        for layer in self._chain:
+            weights = layer._parameters
+            x = activation(linear(x, weights["weight"], weights["bias"]))  # type: ignore[arg-type]  # never None
+        for layer in self._tail:
+            weights = layer._parameters
+            x = linear(x, weights["weight"], weights["bias"])  # type: ignore[arg-type]  # never None
+        return x

@@ -1,0 +1,285 @@
+"""The model of every policy-gradient agent: policy parameters and state value, for any spaces."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Self, final, get_args
+
+import torch
+from gymnasium import Space, spaces
+from torch import Tensor, nn
+
+from rlpyt.data import NoState, RnnState
+from rlpyt.distributions.factory import distribution_for
+from rlpyt.envs.spaces import space_items
+from rlpyt.models.base import Model, PgOutputs
+from rlpyt.models.conv2d import is_image
+from rlpyt.models.encoder import Encoder, ImageTrunk, encoded_items, encoder_for
+from rlpyt.models.mlp import Mlp, Nonlinearity
+from rlpyt.models.normalize import ObservationNormalizer
+from rlpyt.models.rnn import Recurrent, RnnKind
+from rlpyt.utils.errors import RlpytError, did_you_mean
+
+__all__ = ["PgModel"]
+
+_POLICY_GAIN = 0.01  # a first policy close to uniform
+_VALUE_GAIN = 1.0
+_HIDDEN_SIZES = (64, 64)
+
+
+@final
+class _GaussianPolicy(nn.Module):
+    """Policy parameters of which log_std, where continuous, does not depend on the observation."""
+
+    order: Tensor | None
+
+    def __init__(self, network: Mlp, init_log_std: Tensor, order: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.log_std = nn.Parameter(init_log_std)
+        in_order = list(order) == list(range(len(order)))
+        index = None if in_order else torch.tensor(order)
+        self.register_buffer("order", index, persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        head = self.network(features)
+        params = torch.cat([head, self.log_std.expand(*head.shape[:-1], -1)], dim=-1)
+        return params if self.order is None else params.index_select(-1, self.order)
+
+
+@final
+class _Memory(nn.Module):
+    """A recurrent network over features, previous action and previous reward."""
+
+    def __init__(
+        self, feature_size: int, action_space: Space[Any], kind: RnnKind, hidden_size: int
+    ) -> None:
+        super().__init__()
+        self.action_encoder = encoder_for(action_space, image="flatten")
+        input_size = feature_size + self.action_encoder.feature_size + 1
+        self.rnn = Recurrent(kind, input_size, hidden_size)
+
+    def forward(
+        self,
+        features: Tensor,
+        prev_action: Any,
+        prev_reward: Tensor,
+        reset: Tensor,
+        state: RnnState,
+    ) -> tuple[Tensor, RnnState]:
+        action = self.action_encoder(prev_action)
+        previous = torch.cat([action, prev_reward.unsqueeze(-1)], dim=-1)
+        previous = previous.masked_fill(reset.unsqueeze(-1), 0.0)
+        output: tuple[Tensor, RnnState] = self.rnn(
+            torch.cat([features, previous], dim=-1), reset, state
+        )
+        return output
+
+
+@final
+class PgModel(Model):
+    """Policy parameters [..., param_size] and value [...] of an observation tree [..., *shape].
+
+    Feed-forward: ``prev_action``, ``prev_reward`` and ``reset`` are not looked at and any leading
+    dimensions will do. Recurrent: [B] or [T, B], told by ``reset``; previous action (one-hot where
+    discrete) and previous reward join the features. A continuous action's log_std is a parameter
+    of its own. Build it with :meth:`from_spaces`.
+
+    Args:
+        encoder: Observation to features.
+        policy: Features to policy parameters.
+        value_head: Features to value [..., 1].
+        value_encoder: The value's own encoder; ``None``: it shares ``encoder``.
+        normalizer: Normalises observations first.
+        memory: The recurrent part, after ``encoder``.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        policy: nn.Module,
+        value_head: Mlp,
+        value_encoder: Encoder | None = None,
+        normalizer: ObservationNormalizer | None = None,
+        memory: _Memory | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.policy = policy
+        self.value_head = value_head
+        self.value_encoder = value_encoder
+        self.normalizer = normalizer
+        self.memory = memory
+        parts = (value_encoder, normalizer, memory)
+        self._is_plain = encoder.is_identity and parts == (None, None, None)
+
+    @classmethod
+    def from_spaces(
+        cls,
+        observation_space: Space[Any],
+        action_space: Space[Any],
+        *,
+        hidden_sizes: Sequence[int] | None = None,
+        nonlinearity: Nonlinearity = "tanh",
+        shared_trunk: bool | None = None,
+        image: ImageTrunk = "nature",
+        recurrent: Literal["none", "lstm", "gru"] = "none",
+        rnn_size: int = 128,
+        init_log_std: float = 0.0,
+        normalize_observation: bool = False,
+        squash: bool = False,
+    ) -> Self:
+        """Build for these spaces, orthogonally: gain sqrt 2, policy head 0.01, value head 1.
+
+        Args:
+            observation_space: What is observed; a top-level ``action_mask`` is left out.
+            action_space: What is done; decides the size of the policy's parameters.
+            hidden_sizes: Hidden layers; ``None``: (64, 64), but none after a lone image's trunk.
+            nonlinearity: Between hidden layers.
+            shared_trunk: Whether policy and value share all but their last layer; ``None``: where
+                there are images or a recurrent part.
+            image: How images are encoded.
+            recurrent: Which recurrent part, if any.
+            rnn_size: Length of its output.
+            init_log_std: First logarithm of continuous actions' standard deviation.
+            normalize_observation: Normalise float vectors by running statistics
+                (:meth:`update_normalizer`).
+            squash: Whether continuous actions are squashed into their bounds.
+
+        Raises:
+            RlpytError: for an unknown space or option, or options that do not fit together.
+        """
+        plan = _plan(observation_space, hidden_sizes, shared_trunk, image, recurrent)
+
+        def build_encoder() -> Encoder:
+            body = plan.hidden_sizes if plan.is_shared else ()
+            return encoder_for(
+                observation_space, hidden_sizes=body, nonlinearity=nonlinearity, image=image
+            )
+
+        encoder = build_encoder()
+        memory, size = None, encoder.feature_size
+        if recurrent != "none":
+            memory, size = _Memory(size, action_space, recurrent, rnn_size), rnn_size
+        head = () if plan.is_shared else plan.hidden_sizes
+        normalizer = ObservationNormalizer(observation_space) if normalize_observation else None
+        return cls(
+            encoder=encoder,
+            policy=_policy(size, action_space, head, nonlinearity, init_log_std, squash),
+            value_head=Mlp(size, head, 1, nonlinearity, output_gain=_VALUE_GAIN),
+            value_encoder=build_encoder() if plan.has_images and not plan.is_shared else None,
+            normalizer=normalizer,
+            memory=memory,
+        )
+
+    def forward(
+        self, observation: Any, prev_action: Any, prev_reward: Tensor, reset: Tensor, state: Any
+    ) -> tuple[PgOutputs, Any]:
+        """Policy parameters and value, and the next state (as it came where feed-forward)."""
+        if self._is_plain:
+            features = value_features = observation
+        else:
+            observation = self._normalized(observation)
+            features, state = self._features(observation, prev_action, prev_reward, reset, state)
+            own = self.value_encoder
+            value_features = features if own is None else own(observation)
+        value = self.value_head(value_features).squeeze(-1)
+        return PgOutputs(self.policy(features), value), state
+
+    def value(
+        self, observation: Any, prev_action: Any, prev_reward: Tensor, reset: Tensor, state: Any
+    ) -> Tensor:
+        """The value [...] alone, without the policy's part of the work."""
+        observation = self._normalized(observation)
+        if self.value_encoder is not None:
+            features = self.value_encoder(observation)
+        else:
+            features, _state = self._features(observation, prev_action, prev_reward, reset, state)
+        value: Tensor = self.value_head(features).squeeze(-1)
+        return value
+
+    def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
+        """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""
+        if self.normalizer is not None:
+            self.normalizer.update(observation, valid)
+
+    def initial_state(self, B: int) -> RnnState | NoState:
+        """Zeros for ``B`` environments, batch first; nothing where feed-forward."""
+        return NoState() if self.memory is None else self.memory.rnn.initial_state(B)
+
+    def _normalized(self, observation: Any) -> Any:
+        return observation if self.normalizer is None else self.normalizer(observation)
+
+    def _features(
+        self, observation: Any, prev_action: Any, prev_reward: Tensor, reset: Tensor, state: Any
+    ) -> tuple[Tensor, Any]:
+        features = self.encoder(observation)
+        if self.memory is not None:
+            features, state = self.memory(features, prev_action, prev_reward, reset, state)
+        return features, state
+
+
+class _Plan(NamedTuple):
+    """What is left to decide where options are ``None``."""
+
+    hidden_sizes: tuple[int, ...]
+    is_shared: bool
+    has_images: bool
+
+
+def _plan(
+    observation_space: Space[Any],
+    hidden_sizes: Sequence[int] | None,
+    shared_trunk: bool | None,
+    image: ImageTrunk,
+    recurrent: str,
+) -> _Plan:
+    known = ("none", *get_args(RnnKind))
+    if recurrent not in known:
+        raise RlpytError(
+            "config", f"recurrent={recurrent!r} is not known", hint=did_you_mean(recurrent, known)
+        )
+    if recurrent != "none" and shared_trunk is False:
+        raise RlpytError(
+            "config",
+            f"shared_trunk=False with recurrent={recurrent!r}: policy and value share the memory",
+            hint='leave shared_trunk out, or choose recurrent="none"',
+        )
+    leaves = [leaf for _path, leaf in encoded_items(observation_space)]
+    n_images = 0 if image == "flatten" else sum(map(is_image, leaves))
+    if shared_trunk is None:
+        shared_trunk = n_images > 0 or recurrent != "none"
+    if hidden_sizes is None:
+        hidden_sizes = () if n_images == len(leaves) == 1 else _HIDDEN_SIZES
+    return _Plan(tuple(hidden_sizes), shared_trunk, n_images > 0)
+
+
+def _policy(
+    input_size: int,
+    action_space: Space[Any],
+    hidden_sizes: Sequence[int],
+    nonlinearity: Nonlinearity,
+    init_log_std: float,
+    squash: bool,
+) -> Mlp | _GaussianPolicy:
+    """The policy network; its output is laid out as ``distribution_for(action_space)`` reads it."""
+    param_size = distribution_for(action_space, squash=squash).param_size
+    is_log_std = _log_std_mask(action_space, squash)
+    assert len(is_log_std) == param_size
+    n_log_std = sum(is_log_std)
+    head_size = param_size - n_log_std
+    network = Mlp(input_size, hidden_sizes, head_size, nonlinearity, output_gain=_POLICY_GAIN)
+    if n_log_std == 0:
+        return network
+    head, log_std = iter(range(head_size)), iter(range(head_size, param_size))
+    order = [next(log_std if flag else head) for flag in is_log_std]
+    return _GaussianPolicy(network, torch.full((n_log_std,), init_log_std), order)
+
+
+def _log_std_mask(action_space: Space[Any], squash: bool) -> list[bool]:
+    """Which policy parameters are log_stds: the second half of every Box's."""
+    mask = []
+    for _path, leaf in space_items(action_space):
+        size = distribution_for(leaf, squash=squash).param_size
+        n_log_std = size // 2 if isinstance(leaf, spaces.Box) else 0
+        mask += [False] * (size - n_log_std) + [True] * n_log_std
+    return mask

@@ -1,0 +1,91 @@
+"""Recurrent trunks whose state goes in and comes out, and is zeroed where an episode starts."""
+
+from itertools import pairwise
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from rlpyt.data import RnnState
+from rlpyt.models.mlp import orthogonal_
+
+__all__ = ["Recurrent", "RnnKind"]
+
+RnnKind = Literal["lstm", "gru"]
+"""Which recurrent cell: LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014)."""
+
+
+@final
+class Recurrent(nn.Module):
+    """An LSTM or GRU over a step [B, F] or a sequence [T, B, F]; orthogonal weights, zero biases.
+
+    Args:
+        kind: ``"lstm"`` or ``"gru"``.
+        input_size: F.
+        hidden_size: H, the length of the output.
+        num_layers: How many are stacked.
+    """
+
+    def __init__(
+        self, kind: RnnKind, input_size: int, hidden_size: int, num_layers: int = 1
+    ) -> None:
+        super().__init__()
+        cls = nn.LSTM if kind == "lstm" else nn.GRU
+        self.kind = kind
+        self.rnn = cls(input_size, hidden_size, num_layers)
+        orthogonal_(self.rnn, gain=1.0)
+
+    def initial_state(self, B: int) -> RnnState:
+        """Zeros for ``B`` environments, on the weights' device."""
+        shape = (B, self.rnn.num_layers, self.rnn.hidden_size)
+        weight = self.rnn.weight_ih_l0
+        assert isinstance(weight, Tensor)
+        hidden = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
+        return RnnState(hidden, torch.zeros_like(hidden) if self.kind == "lstm" else None)
+
+    def forward(self, features: Tensor, reset: Tensor, state: RnnState) -> tuple[Tensor, RnnState]:
+        """Run one step or a sequence; ``state`` counts as zero at every step where ``reset``.
+
+        Args:
+            features: [B, F] or [T, B, F].
+            reset: [B] or [T, B] bool.
+            state: Before the first step, each tensor [B, layers, H].
+
+        Returns:
+            Output [B, H] or [T, B, H], and the state after the last step.
+        """
+        hidden = state.hidden.transpose(0, 1)
+        cell = None if state.cell is None else state.cell.transpose(0, 1)
+        if reset.dim() == 1:
+            output, hidden, cell = self._segment(features.unsqueeze(0), reset, hidden, cell)
+            output = output.squeeze(0)
+        else:
+            outputs = []
+            for start, end in _segments(reset):
+                output, hidden, cell = self._segment(
+                    features[start:end], reset[start], hidden, cell
+                )
+                outputs.append(output)
+            output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+        return output, RnnState(
+            hidden.transpose(0, 1), None if cell is None else cell.transpose(0, 1)
+        )
+
+    def _segment(
+        self, features: Tensor, reset: Tensor, hidden: Tensor, cell: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Steps [t, B, F], reset [B] before the first only; states layers first [layers, B, H]."""
+        start = reset.unsqueeze(-1)
+        hidden = hidden.masked_fill(start, 0.0)  # not a product: what stands there may be NaN
+        if cell is None:
+            output, hidden = self.rnn(features, hidden.contiguous())
+            return output, hidden, None
+        cell = cell.masked_fill(start, 0.0)
+        output, (hidden, cell) = self.rnn(features, (hidden.contiguous(), cell.contiguous()))
+        return output, hidden, cell
+
+
+def _segments(reset: Tensor) -> list[tuple[int, int]]:
+    """[start, end) of the stretches of ``reset`` [T, B] that no reset interrupts; one host sync."""
+    starts = [0, *(reset[1:].any(dim=1).nonzero().squeeze(1) + 1).tolist()]
+    return list(pairwise([*starts, reset.shape[0]]))

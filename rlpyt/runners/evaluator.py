@@ -1,0 +1,84 @@
+"""Offline evaluation: the agent as it is, in environments of its own, a fixed number of episodes in
+each.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from rlpyt.agents.base import Actor, Agent
+from rlpyt.data import TrajInfo
+from rlpyt.envs.build import EnvConfig, build_vector_env
+from rlpyt.samplers.base import BaseSampler
+from rlpyt.samplers.collector import Collector
+from rlpyt.utils.seed import Stream
+
+__all__ = ["Evaluator"]
+
+_CHUNK_STEPS = 32  # steps between two looks at who has finished
+_EPISODE_NUMBERS = 1_000_000  # episode numbers kept apart for each evaluation
+
+
+@final
+@dataclass(kw_only=True)
+class Evaluator:
+    """Runs ``episodes`` episodes spread evenly over ``n_envs`` environments.
+
+    The number of episodes is fixed *per environment*: taking whichever finish first would favour
+    short ones.
+    Environments and actions draw from streams that training never uses, new ones for each
+    ``round``.
+    """
+
+    episodes: int = 10
+    n_envs: int = 10
+    greedy: bool = True  # take the mode; False: sample
+    max_steps: int = 1_000_000  # over all environments; what is unfinished by then is left out
+    env: EnvConfig | str | Any = None  # None: as in training
+    _collector: Collector | None = field(init=False, repr=False, compare=False, default=None)
+
+    def initialize(self, agent: Agent, sampler: BaseSampler, *, seed: int, discount: float) -> None:
+        """Make the environments: the sampler's kind, where the evaluator has none of its own."""
+        config = EnvConfig.of(sampler.env if self.env is None else self.env)
+        self._B = min(self.n_envs, self.episodes)
+        self._agent, self._seed = agent, seed
+        indices = range(self._B)
+        vector = build_vector_env(config, indices, seed=seed, stream=Stream.EVAL_ENV)
+        self._collector = Collector(
+            vector, self._actor(0), _CHUNK_STEPS, traj_info=sampler.TrajInfoCls(discount=discount)
+        )
+
+    def _actor(self, round: int) -> Actor:
+        return Actor(
+            self._agent,
+            range(self._B),
+            seed=self._seed,
+            stream=Stream.EVAL_ACTION,
+            keys=(round,),
+            greedy=self.greedy,
+        )
+
+    def evaluate(self, round: int) -> list[TrajInfo]:
+        """The episodes of one evaluation; ``round`` (the iteration, say) chooses the seeds."""
+        collector = self._collector
+        if collector is None:
+            raise RuntimeError("Evaluator: call initialize(...) first")
+        collector.actor = self._actor(round)
+        collector.reset(first_episode=round * _EPISODE_NUMBERS)
+        extra = self.episodes % self._B
+        wanted = [self.episodes // self._B + (index < extra) for index in range(self._B)]
+        found: list[TrajInfo] = []
+        steps = 0
+        while any(wanted) and steps < self.max_steps:
+            _samples, finished = collector.collect()
+            steps += _CHUNK_STEPS * self._B
+            for traj in finished:
+                if wanted[traj.env_index]:
+                    wanted[traj.env_index] -= 1
+                    found.append(traj)
+        return found
+
+    def shutdown(self) -> None:
+        """Close the environments."""
+        if self._collector is not None:
+            self._collector.env.close()
+            self._collector = None

@@ -1,0 +1,239 @@
+"""The runner: the readable loop of sampling and learning, with logs, checkpoints and a clean
+end.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+
+from rlpyt.agents.base import Agent
+from rlpyt.algos.base import RlAlgorithm
+from rlpyt.checkpoint.lock import RunLock
+from rlpyt.logging.logger import Logger
+from rlpyt.logging.progress import ProgressBar
+from rlpyt.runners.evaluator import Evaluator
+from rlpyt.runners.records import RunRecords
+from rlpyt.runners.saver import RunSaver, write_run_state
+from rlpyt.samplers.base import BaseSampler
+from rlpyt.utils.config import config_dict
+from rlpyt.utils.device import resolve_device
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.interrupt import StopRequest, stop_on_signals
+
+__all__ = ["MinibatchRl"]
+
+
+@final
+@dataclass(kw_only=True)
+class MinibatchRl:
+    """Samples a batch, learns from it, and again, for ``n_steps`` environment steps.
+
+    Without an ``evaluator`` the log reports the training episodes, the last ``log_traj_window`` of
+    them; with one, an
+    offline evaluation before training and at each interval.
+    """
+
+    algo: RlAlgorithm
+    agent: Agent
+    sampler: BaseSampler
+    n_steps: int  # environment steps; rounded up to whole iterations
+    seed: int = 0
+    evaluator: Evaluator | None = None
+    log_interval_steps: int | None = None  # None: a fiftieth of n_steps
+    log_traj_window: int = 100  # episodes
+    checkpoint_interval_steps: int | None = None  # None: with the log, as long as it costs < 2 %
+    keep_checkpoints: int = 2  # the newest; the best stays too
+    device: str = "auto"
+    torch_threads: int | None = 1  # small networks gain nothing from more; None: leave as it is
+    _itr: int = field(init=False, repr=False, compare=False, default=0)
+
+    @property
+    def n_itr(self) -> int:
+        """Iterations of the whole run: ``n_steps`` over the size of a batch, rounded up."""
+        return math.ceil(self.n_steps / self.sampler.batch_spec.size)
+
+    @property
+    def cum_steps(self) -> int:
+        """Environment steps so far."""
+        return self._itr * self.sampler.batch_spec.size
+
+    def train(self, logger: Logger | None = None, *, resume: bool = False) -> None:
+        """Run to the end, or until SIGINT or SIGTERM: then finish the iteration, save, and exit
+        with 130 or 143.
+
+        Args:
+            logger: where rows, text and checkpoints go; None: nowhere.
+            resume: continue from the newest checkpoint in the logger's directory, as if never
+            interrupted.
+
+        Raises:
+            RlpytError: for settings that do not fit, a broken environment, a directory in use.
+        """
+        with self._started(logger, resume) as (stop, bar):
+            if self.evaluator is not None and self._itr == 0:
+                self._log_row(logger, bar)
+            if self._itr == 0:
+                self._save()
+            while self._itr < self.n_itr and not stop:
+                samples, trajs = self.sampler.obtain_samples(self._itr)
+                opt_info = self.algo.optimize_agent(self._itr, samples)
+                self._itr += 1
+                self._records.add(trajs, opt_info)
+                if bar is not None:
+                    bar.update(self.cum_steps)
+                last = self._itr == self.n_itr
+                if last or self._itr % self._log_interval == 0:
+                    self._log_row(logger, bar)
+                if last or stop or (self._saver is not None and self._saver.due(self._itr)):
+                    self._save()
+            self._end(logger, stop)
+
+    @contextmanager
+    def _started(
+        self, logger: Logger | None, resume: bool
+    ) -> Iterator[tuple[StopRequest, ProgressBar | None]]:
+        """Everything is built inside, and closed however the run ends."""
+        lock = RunLock(logger.run_dir) if logger is not None else nullcontext()
+        with lock, stop_on_signals() as stop, self._marked(logger):
+            try:
+                self._build(logger)
+                if resume:
+                    self._resume(logger)
+                with self._bar(logger) as bar:
+                    yield stop, bar
+            finally:
+                self.sampler.shutdown()
+                if self.evaluator is not None:
+                    self.evaluator.shutdown()
+
+    def _bar(self, logger: Logger | None) -> AbstractContextManager[ProgressBar | None]:
+        if logger is None:
+            return nullcontext()
+        total = self.n_itr * self.sampler.batch_spec.size
+        return ProgressBar(total, console=logger.console, initial_steps=self.cum_steps)
+
+    @contextmanager
+    def _marked(self, logger: Logger | None) -> Iterator[None]:
+        """Keep the run directory's ``state.json`` true."""
+        if logger is None:
+            yield
+            return
+        write_run_state(logger.run_dir, "running")
+        try:
+            yield
+        except RlpytError as error:
+            logger.text(str(error), self._itr)
+            write_run_state(logger.run_dir, f"failed({error.code})")
+            raise
+        except KeyboardInterrupt:
+            write_run_state(logger.run_dir, "interrupted")
+            raise
+        except SystemExit:
+            raise
+        except BaseException as error:
+            write_run_state(logger.run_dir, f"failed({type(error).__name__})")
+            raise
+
+    def _build(self, logger: Logger | None) -> None:
+        """Initialise agent, sampler and algorithm, in that order: each needs the one before."""
+        if self.torch_threads is not None:
+            torch.set_num_threads(self.torch_threads)
+        if logger is not None:
+            logger.log_params(config_dict(self), {})
+        spec = self.sampler.batch_spec
+        self._itr = 0
+        log_steps = self.log_interval_steps or max(1, self.n_steps // 50)
+        self._log_interval = max(1, log_steps // spec.size)
+        self.agent.initialize(
+            self.sampler.env_spaces(), seed=self.seed, device=resolve_device(self.device)
+        )
+        self.sampler.initialize(
+            self.agent,
+            seed=self.seed,
+            discount=self.algo.discount,
+            bootstrap_value=self.algo.bootstrap_value,
+        )
+        self.algo.initialize(self.agent, n_itr=self.n_itr, batch_spec=spec, seed=self.seed)
+        if self.evaluator is not None:
+            self.evaluator.initialize(
+                self.agent, self.sampler, seed=self.seed, discount=self.algo.discount
+            )
+        self._records = RunRecords(
+            traj_columns=tuple(self.sampler.TrajInfoCls().columns()),
+            window=self.log_traj_window,
+            offline=self.evaluator is not None,
+        )
+        self._saver = None if logger is None else self._make_saver(logger)
+
+    def _make_saver(self, logger: Logger) -> RunSaver:
+        steps = self.checkpoint_interval_steps
+        interval = None if steps is None else max(1, steps // self.sampler.batch_spec.size)
+        return RunSaver(
+            logger, keep=self.keep_checkpoints, interval=interval, log_interval=self._log_interval
+        )
+
+    def _resume(self, logger: Logger | None) -> None:
+        if self._saver is None:
+            raise RlpytError("config", "resume=True without a logger", hint="pass the run's logger")
+        self.load_state_dict(self._saver.load_latest())
+        if logger is not None:
+            logger.text(f"resumed after iteration {self._itr}, {self.cum_steps} steps", self._itr)
+
+    def _log_row(self, logger: Logger | None, bar: ProgressBar | None) -> None:
+        if self.evaluator is not None:
+            start = time.perf_counter()
+            trajs = self.evaluator.evaluate(self._itr)
+            self._records.add_evaluation(trajs, time.perf_counter() - start)
+        per_update = self.algo.samples_per_itr() / self.algo.updates_per_itr()
+        row = self._records.row(self._itr, self.cum_steps, per_update)
+        if logger is not None:
+            logger.row(row, self.cum_steps)
+        if bar is not None:
+            bar.report(self.cum_steps, self._records.score)
+
+    def _save(self) -> None:
+        if self._saver is not None:
+            self._saver.save(self.state_dict(), self._itr, self.cum_steps, self._records.score)
+
+    def _end(self, logger: Logger | None, stop: StopRequest) -> None:
+        """Say how it ended; after a signal, exit with the code that shells expect."""
+        if self._itr == self.n_itr or not stop:
+            if logger is not None:
+                write_run_state(logger.run_dir, "done")
+            return
+        if logger is not None:
+            ended = "preempted" if stop.signum == signal.SIGTERM else "interrupted"
+            write_run_state(logger.run_dir, ended)
+            logger.text(
+                f"{stop.name}: stopped after {self.cum_steps} of {self.n_steps} steps, checkpoint saved; "
+                f"continue with `rlpyt resume {logger.run_dir}`",
+                self._itr,
+            )
+        raise SystemExit(128 + stop.signum)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the run is."""
+        return {
+            "itr": self._itr,
+            "agent": self.agent.state_dict(),
+            "algo": self.algo.state_dict(),
+            "sampler": self.sampler.state_dict(),
+            "records": self._records.state_dict(),
+            "logger": self._saver.logger.state_dict() if self._saver is not None else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._itr = state["itr"]
+        self.agent.load_state_dict(state["agent"])
+        self.algo.load_state_dict(state["algo"])
+        self.sampler.load_state_dict(state["sampler"])
+        self._records.load_state_dict(state["records"])
+        if self._saver is not None:
+            self._saver.logger.load_state_dict(state["logger"])

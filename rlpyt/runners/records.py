@@ -1,0 +1,130 @@
+"""What a run has seen since the last row of its log, and how that becomes the row."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from rlpyt.data import OptInfo, TrajInfo
+from rlpyt.logging.statistics import five_statistics
+
+__all__ = ["RunRecords"]
+
+
+@final
+@dataclass(kw_only=True)
+class RunRecords:
+    """Counters, the window of finished episodes, and the optimisation values since the last row.
+
+    Everything but the clock is part of a checkpoint, so that a resumed run writes the rows that it
+    would have written.
+    """
+
+    traj_columns: Sequence[str]
+    window: int
+    offline: bool  # rows report evaluations instead of training episodes
+    cum_time: float = 0.0  # seconds, over all sessions of the run
+    cum_eval_time: float = 0.0
+    cum_updates: int = 0
+    cum_trajs: int = 0
+    score: float = math.nan  # what the best checkpoint is chosen by: the latest mean return
+    _new_trajs: int = 0
+    _trajs: deque[dict[str, float]] = field(init=False)
+    _opt_info: dict[str, list[float]] = field(default_factory=dict)
+    _row_clock: float = field(default_factory=time.perf_counter)
+    _row_steps: int = 0
+    _row_updates: int = 0
+    _row_eval_time: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._trajs = deque(maxlen=self.window)
+
+    def add(self, trajs: Sequence[TrajInfo], opt_info: OptInfo) -> None:
+        """Take in one iteration."""
+        self._new_trajs += len(trajs)
+        self.cum_trajs += len(trajs)
+        if not self.offline:
+            self._trajs.extend(traj.columns() for traj in trajs)
+        for name, values in opt_info.items():
+            self._opt_info.setdefault(name, []).extend(values)
+        self.cum_updates += max(map(len, opt_info.values()), default=0)
+
+    def add_evaluation(self, trajs: Sequence[TrajInfo], seconds: float) -> None:
+        """Take in one offline evaluation."""
+        self._trajs.clear()
+        self._trajs.extend(traj.columns() for traj in trajs)
+        self._row_eval_time += seconds
+        self.cum_eval_time += seconds
+
+    def mean_return(self) -> float:
+        """Over the window, or the last evaluation; nan before the first episode ends."""
+        returns = [traj["Return"] for traj in self._trajs]
+        return sum(returns) / len(returns) if returns else math.nan
+
+    def row(self, itr: int, cum_steps: int, samples_per_update: float) -> dict[str, float]:
+        """The row of the log after ``itr`` iterations; starts the next one."""
+        now = time.perf_counter()
+        elapsed = now - self._row_clock
+        self.cum_time += elapsed
+        training = max(elapsed - self._row_eval_time, 1e-9)
+        steps, updates = cum_steps - self._row_steps, self.cum_updates - self._row_updates
+        self.score = self.mean_return()
+        diagnostics = self._episode_counters() | {
+            "Iteration": itr,
+            "CumTime (s)": self.cum_time,
+            "CumSteps": cum_steps,
+            "CumCompletedTrajs": self.cum_trajs,
+            "CumUpdates": self.cum_updates,
+            "StepsPerSecond": steps / training if steps else math.nan,
+            "UpdatesPerSecond": updates / training if steps else math.nan,
+            "ReplayRatio": samples_per_update * updates / steps if steps else math.nan,
+            "CumReplayRatio": samples_per_update * self.cum_updates / max(1, cum_steps),
+        }
+        row = {f"Diagnostics/{name}": float(value) for name, value in diagnostics.items()}
+        for name in self.traj_columns:
+            row |= five_statistics(name, [traj[name] for traj in self._trajs])
+        for name, values in self._opt_info.items():
+            row |= five_statistics(name, values)
+        self._row_clock, self._row_steps, self._row_updates = now, cum_steps, self.cum_updates
+        self._row_eval_time, self._new_trajs = 0.0, 0
+        self._opt_info.clear()
+        return row
+
+    def _episode_counters(self) -> dict[str, float]:
+        length = sum(traj["Length"] for traj in self._trajs)
+        if self.offline:
+            return {
+                "StepsInEval": length,
+                "TrajsInEval": len(self._trajs),
+                "CumEvalTime": self.cum_eval_time,
+                "CumTrainTime": self.cum_time - self.cum_eval_time,
+            }
+        return {"NewCompletedTrajs": self._new_trajs, "StepsInTrajWindow": length}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next row depends on."""
+        spent = time.perf_counter() - self._row_clock
+        return {
+            "cum_time": self.cum_time + spent,
+            "cum_eval_time": self.cum_eval_time,
+            "cum_updates": self.cum_updates,
+            "cum_trajs": self.cum_trajs,
+            "score": self.score,
+            "new_trajs": self._new_trajs,
+            "trajs": list(self._trajs),
+            "opt_info": dict(self._opt_info),
+            "row_steps": self._row_steps,
+            "row_updates": self._row_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``; the clock starts now."""
+        self.cum_time, self.cum_eval_time = state["cum_time"], state["cum_eval_time"]
+        self.cum_updates, self.cum_trajs = state["cum_updates"], state["cum_trajs"]
+        self.score, self._new_trajs = state["score"], state["new_trajs"]
+        self._trajs = deque(state["trajs"], maxlen=self.window)
+        self._opt_info = dict(state["opt_info"])
+        self._row_steps, self._row_updates = state["row_steps"], state["row_updates"]
+        self._row_clock = time.perf_counter()

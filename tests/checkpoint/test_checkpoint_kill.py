@@ -1,0 +1,132 @@
+"""SIGKILL at every point of a save: the directory always holds a whole checkpoint."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rlpyt.checkpoint.checkpointer
+
+ROOT = Path(rlpyt.checkpoint.checkpointer.__file__).parents[2]
+
+# One process that forks a child per kill: importing torch once keeps this fast.
+PROGRAM = '''
+import json, os, random, signal, sys, time, warnings
+from pathlib import Path
+import torch
+from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.files import read_checkpoint
+
+torch.set_num_threads(1)
+warnings.simplefilter("ignore")
+os.fsync = lambda descriptor: None  # a kill, unlike a loss of power, does not notice
+CALLS = ("mkdir", "open", "write", "fsync", "close", "rename", "unlink", "rmdir")
+
+def save(directory, itr):
+    state = {"w": torch.full((1000,), float(itr)), "n": torch.tensor(itr), "itr": itr}
+    Checkpointer(directory, keep=1).save(state, itr=itr, cum_steps=itr, score=float(itr))
+
+def load(directory):
+    """The iteration loaded, after checking that all of the state is of that iteration."""
+    state, manifest = Checkpointer(directory).load_latest()
+    itr = manifest.itr
+    assert state["itr"] == itr == int(state["n"])
+    assert torch.equal(state["w"], torch.full((1000,), float(itr)))
+    return itr
+
+def patch(event):
+    """Call ``event`` before each call, that is after the one before, and half way in a write."""
+    def wrap(name, system):
+        def call(*args, **kwargs):
+            event()
+            if name == "write":
+                half = system(args[0], args[1][: len(args[1]) // 2])
+                event()
+                return half + system(args[0], args[1][half:])
+            return system(*args, **kwargs)
+        return call
+    for name in CALLS:
+        setattr(os, name, wrap(name, getattr(os, name)))
+
+def child(task):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            task()
+        finally:
+            os._exit(7)
+    return pid
+
+def after_kill(directory):
+    found = load(directory)
+    for path in directory.glob("itr_*"):
+        read_checkpoint(path)  # no half of one under its own name, be it new or on its way out
+    save(directory, 9)
+    assert load(directory) == 9
+    names = sorted(path.name for path in directory.iterdir())
+    assert names == ["best.json", "itr_000000009"], names
+    return found
+
+def every_boundary(root):
+    found = []
+    for n in range(1, 10_000):
+        directory = root / str(n)
+        save(directory, 1)
+        def task():
+            count = 0
+            def event():
+                nonlocal count
+                count += 1
+                if count == n:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            patch(event)
+            save(directory, 2)
+            os._exit(0)
+        status = os.waitpid(child(task), 0)[1]
+        if status == 0:
+            return found
+        assert status == signal.SIGKILL, status
+        found.append(after_kill(directory))
+
+def random_times(root, trials):
+    found = []
+    rng = random.Random(0)
+    for trial in range(trials):
+        directory = root / f"random{trial}"
+        save(directory, 1)
+        pid = child(lambda: [save(directory, itr) for itr in range(2, 9)])
+        time.sleep(rng.uniform(0, 0.02))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        found.append(after_kill(directory))
+    return found
+
+root = Path(sys.argv[1])
+print(json.dumps({"boundary": every_boundary(root), "random": random_times(root, 50)}))
+'''
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """The iteration that loads after each kill of a save of iteration 2 after 1."""
+    program = [sys.executable, "-c", PROGRAM, str(tmp_path_factory.mktemp("kill"))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_killed_at_every_boundary(outcome):
+    found = outcome["boundary"]
+    assert len(found) > 40
+    assert found == sorted(found)  # the old one up to the rename, the new one from there
+    assert set(found) == {1, 2}
+
+
+def test_killed_at_random_times(outcome):
+    found = outcome["random"]
+    assert len(found) == 50
+    assert len(set(found)) > 2  # kills were spread over several saves
