@@ -82,8 +82,8 @@ class EnvStep(NamedArrayTuple):
     """What a vector environment writes for one step of B environments, as numpy views.
 
     ``observation`` is where the next action starts from: after an episode's end, the first of the
-    next episode.
-    ``final_observation`` is written only where an episode ended: its true last observation.
+    next episode. ``final_observation`` is written only where an episode ended: its true last
+    observation.
     """
 
     observation: Any  # tree [B, *observation shape]
@@ -98,12 +98,10 @@ class Samples(NamedArrayTuple):
     """One sampler batch, every leaf ``[T, B, ...]``.
 
     ``prev_action`` and ``action`` are two views, one step apart, of one array (``prev_reward`` and
-    ``reward`` too);
-    at ``reset`` the previous values belong to the episode before and count as zero.
-    ``final_observation`` is meaningful only where ``truncated`` or ``terminated``; its other pages
-    are never touched.
-    ``bootstrap_value`` is V of the true next observation where ``truncated``, and at the last step;
-    elsewhere zero.
+    ``reward`` too); at ``reset`` the previous values belong to the episode before and count as
+    zero. ``final_observation`` is meaningful only where ``truncated`` or ``terminated``; its other
+    pages are never touched. ``bootstrap_value`` is V of the true next observation where
+    ``truncated``, and at the last step; elsewhere zero.
     """
 
     observation: Any

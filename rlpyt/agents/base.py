@@ -71,8 +71,7 @@ class Actor:
     generators.
 
     Noise for a whole batch of T steps is drawn ahead, each environment's from its own generator, so
-    that actions do
-    not depend on which environments share a group.
+    that actions do not depend on which environments share a group.
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class Actor:
         self._rngs = (
             [] if greedy else [generator(seed, stream, *keys, index) for index in env_indices]
         )
-        self._noise: Tensor | None = None
+        self._noise: tuple[Tensor, ...] | None = None
         self._step = 0
 
     def begin_batch(self, T: int) -> None:
@@ -105,7 +104,8 @@ class Actor:
         self._step = 0
         if self._rngs:
             drawn = [self.agent.draw_noise(rng, (T,)) for rng in self._rngs]
-            self._noise = torch.from_numpy(np.stack(drawn, axis=1)).to(self.agent.device)
+            noise = torch.from_numpy(np.stack(drawn, axis=1)).to(self.agent.device)
+            self._noise = noise.unbind(0)
 
     def __call__(self, inputs: AgentInputs) -> AgentStep:
         """One step of the group; state is zero where ``inputs.reset``."""
@@ -119,9 +119,7 @@ class Actor:
         return step
 
     def value(self, inputs: AgentInputs) -> Tensor:
-        """V of ``inputs`` [B], with the state as the last step left it; the state does not
-        advance.
-        """
+        """V of ``inputs``, [B], with the state as the last step left it, which does not advance."""
         if not self._on_host:
             inputs = buffer_to(inputs, self.agent.device)
         return self.agent.value(inputs, self.state).cpu()

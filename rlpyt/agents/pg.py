@@ -152,7 +152,8 @@ def _has_mask(observation_space: Space[Any], distribution: Distribution) -> bool
     if shape is None or int(np.prod(shape)) != distribution.mask_size:
         raise RlpytError(
             "space",
-            f"observation['action_mask'] has shape {shape}, the action space takes {distribution.mask_size} entries",
+            f"observation['action_mask'] has shape {shape}, "
+            f"the action space takes {distribution.mask_size} entries",
             hint="one entry per discrete choice, in the order of the action space",
         )
     return True

@@ -2,10 +2,9 @@
 vector.
 
 A small network's optimizer time is spent on dispatch, not on arithmetic. Parameters and gradients
-are therefore views of
-two flat vectors: the norm, the clipping and the optimizer each see one tensor. For optimizers that
-work element by
-element this is the same update to the last bit but for the order of the norm's sum.
+are therefore views of two flat vectors: the norm, the clipping and the optimizer each see one
+tensor. For optimizers that work element by element this is the same update to the last bit but for
+the order of the norm's sum.
 """
 
 from collections.abc import Callable
@@ -28,8 +27,7 @@ class GradientStep:
     ``model``.
 
     ``loss`` computes with ``model`` and returns (scalar, tree of scalars to report). With
-    ``compile`` forward and
-    backward are one compiled graph; the eager twin is the reference.
+    ``compile`` forward and backward are one compiled graph; the eager twin is the reference.
     """
 
     def __init__(
@@ -46,7 +44,7 @@ class GradientStep:
         self._model = model
         self._loss = loss
         self._clip = clip_grad_norm
-        self.vector = _flatten(model)
+        self.vector, self._gradient = _flatten(model)
         options: dict[str, Any] = {"lr": 0.0, **(optim_kwargs or {})}
         if OptimCls in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
             options.setdefault("fused", True)
@@ -66,25 +64,34 @@ class GradientStep:
             result: Loss = functional_call(module, dict(zip(names, views, strict=True)), args)
             return result
 
-        compiled: Callable[..., Any] = torch.compile(grad_and_value(loss_of, has_aux=True))
+        gradient_of = grad_and_value(loss_of, has_aux=True)
+
+        def clipped_gradient(vector: Tensor, *args: Any) -> tuple[Tensor, Tensor, Any]:
+            gradient, (_total, report) = gradient_of(vector, *args)
+            norm = torch.linalg.vector_norm(gradient)
+            return self._clipped(gradient, norm), norm, report
+
+        compiled: Callable[..., Any] = torch.compile(clipped_gradient)
         return compiled
+
+    def _clipped(self, gradient: Tensor, norm: Tensor) -> Tensor:
+        if self._clip is None:
+            return gradient
+        return gradient * (self._clip / (norm + 1e-6)).clamp(max=1.0)
 
     def step(self, learning_rate: float, *args: Any) -> tuple[Any, Tensor]:
         """One update. Returns what ``loss`` reports, and the gradient's norm before clipping (a
         scalar tensor).
         """
-        gradient = self.vector.grad
-        assert gradient is not None
-        if self._compiled is None:
-            gradient.zero_()
+        if self._compiled is not None:
+            self.vector.grad, norm, report = self._compiled(self.vector.detach(), *args)
+        else:
+            gradient = self._gradient
+            self.vector.grad = gradient.zero_()
             total, report = self._loss(*args)
             total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        else:
-            found, (_total, report) = self._compiled(self.vector.detach(), *args)
-            gradient.copy_(found)
-        norm = torch.linalg.vector_norm(gradient)
-        if self._clip is not None:
-            gradient.mul_((self._clip / (norm + 1e-6)).clamp_(max=1.0))
+            norm = torch.linalg.vector_norm(gradient)
+            self.vector.grad = self._clipped(gradient, norm)
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.step()
         return report, norm
@@ -114,22 +121,23 @@ class _LossModule(nn.Module):
         return self.loss(*args)
 
 
-def _flatten(model: nn.Module) -> Tensor:
-    """Make every trainable parameter, and its gradient, a view of one vector; return the vector."""
+def _flatten(model: nn.Module) -> tuple[Tensor, Tensor]:
+    """Make every trainable parameter, and its gradient, a view of one vector; return both."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     kinds = {(parameter.dtype, parameter.device) for parameter in parameters}
     if len(kinds) != 1:
         raise RlpytError(
             "model",
-            f"trainable parameters of one optimizer must share dtype and device, found {sorted(map(str, kinds))}",
+            "trainable parameters of one optimizer must share dtype and device, "
+            f"found {sorted(map(str, kinds))}",
         )
     vector = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
     vector.requires_grad_()
-    vector.grad = torch.zeros_like(vector)
+    gradient = torch.zeros_like(vector)
     start = 0
     for parameter in parameters:
         stop = start + parameter.numel()
         parameter.data = vector.detach()[start:stop].view_as(parameter)
-        parameter.grad = vector.grad[start:stop].view_as(parameter)
+        parameter.grad = gradient[start:stop].view_as(parameter)
         start = stop
-    return vector
+    return vector, gradient

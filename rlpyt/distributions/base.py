@@ -13,10 +13,8 @@ class Distribution(ABC):
     """A family of action distributions. Holds shapes only; every tensor comes in and goes out.
 
     A sample is a deterministic function of ``dist_info`` and ``noise`` (Gumbel, logistic or
-    normal): noise is drawn
-    ahead, per environment, from that environment's own generator, so that sampling costs one
-    addition in the hot
-    path and does not depend on how environments are grouped.
+    normal): noise is drawn ahead, per environment, from that environment's own generator, so that
+    sampling costs one addition in the hot path and does not depend on how environments are grouped.
 
     Shapes: ``...`` is any number of leading dimensions.
     """
@@ -39,8 +37,7 @@ class Distribution(ABC):
     @abstractmethod
     def dist_info(self, params: Tensor, mask: Tensor | None = None) -> Any:
         """A NamedArrayTuple that determines the distribution, from ``params`` [..., param_size] and
-        ``mask``
-        [..., mask_size] (true: allowed).
+        ``mask`` [..., mask_size] (true: allowed).
         """
 
     @abstractmethod

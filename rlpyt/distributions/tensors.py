@@ -29,11 +29,11 @@ def flatten_action(action: Tensor, shape: tuple[int, ...]) -> Tensor:
     """``action`` [..., *shape] as [..., prod(shape)]."""
     if len(shape) == 1:
         return action
-    return action.reshape(*action.shape[: action.dim() - len(shape)], math.prod(shape))
+    return action.reshape((*action.shape[: action.dim() - len(shape)], math.prod(shape)))
 
 
 def shape_action(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
     """``flat`` [..., prod(shape)] as [..., *shape]: the inverse of :func:`flatten_action`."""
     if len(shape) == 1:
         return flat
-    return flat.reshape(*flat.shape[:-1], *shape)
+    return flat.reshape((*flat.shape[:-1], *shape))

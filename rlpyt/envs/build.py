@@ -11,8 +11,9 @@ from gymnasium.wrappers import ClipReward, FrameStackObservation, TimeLimit
 
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.gym import make_env
+from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.native import NativeVectorEnv
-from rlpyt.envs.vector import LoopVectorEnv, VectorEnv
+from rlpyt.envs.vector import VectorEnv
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream
 
@@ -26,8 +27,8 @@ class EnvConfig:
     people want.
 
     Observation and reward *normalisation* are not here: they are state of the agent
-    (``normalize_observation``) and of
-    the algorithm (``normalize_reward``), so that evaluation and resume cannot forget them.
+    (``normalize_observation``) and of the algorithm (``normalize_reward``), so that evaluation and
+    resume cannot forget them.
     """
 
     id: str | Callable[..., Any]
@@ -100,7 +101,7 @@ def _make_native(config: EnvConfig, n_envs: int) -> GymVectorEnv[Any, Any, Any]:
         if not isinstance(made, GymVectorEnv):
             raise RlpytError(
                 "env",
-                f"{config.id} returned {type(made).__name__}, expected a gymnasium.vector.VectorEnv",
+                f"{config.id} returned {type(made).__name__}, expected a vector environment",
                 hint="use vectorization='loop' for a callable that returns a gymnasium.Env",
             )
         return made

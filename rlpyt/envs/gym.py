@@ -18,8 +18,14 @@ _REGISTERED_BY = (
     ("MiniGrid-", "", "minigrid", "minigrid"),
     ("BabyAI-", "", "minigrid", "minigrid"),
 )
-# Words by which a "dependency not installed" message tells what is missing, and our extra for it.
-_EXTRAS = (("mujoco", "mujoco"), ("box2d", "box2d"), ("ale_py", "atari"), ("pygame", "video"))
+# Words by which a message tells which package is missing, and our extra that brings it.
+_EXTRAS = (
+    ("mujoco", "mujoco"),
+    ("imageio", "mujoco"),
+    ("box2d", "box2d"),
+    ("ale_py", "atari"),
+    ("pygame", "video"),
+)
 
 
 def make_env(
@@ -38,7 +44,7 @@ def make_env(
         RlpytError: ``env``, for an unknown id, a missing package, or a callable that returned
             something else. What a constructor itself raises comes through as it is.
     """
-    kwargs = dict(env_kwargs or {})
+    kwargs = env_kwargs or {}
     if not isinstance(env, str):
         return _called(env, kwargs)
     module_name, colon, name = env.partition(":")
@@ -119,9 +125,7 @@ def _registered(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     except error.Error as cause:  # a malformed id, say
         raise RlpytError("env", f"{env_id}: {cause}", hint=_nearest(env_id)) from cause
     except ImportError as cause:
-        raise RlpytError(
-            "env", f"{env_id}: {cause}", hint="install the package that defines this environment"
-        ) from cause
+        raise RlpytError("env", f"{env_id}: {cause}", hint=_extra_hint(str(cause))) from cause
 
 
 def _register(env_id: str, package: str, extra: str) -> None:

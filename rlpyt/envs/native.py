@@ -25,11 +25,9 @@ class NativeVectorEnv(VectorEnv):
     """A ``gymnasium.vector.VectorEnv`` that resets itself, in the same step or in the next.
 
     A back end that resets in the next step spends one call per episode on it: that row is reported
-    as no transition.
-    The environments share one seed, made from the first global index. State is that seed and the
-    actions since, which
-    are replayed: exact, at the price of stepping again; above ``max_log`` steps a checkpoint says
-    that it cannot.
+    as no transition. The environments share one seed, made from the first global index. State is
+    that seed and the actions since, which are replayed: exact, at the price of stepping again;
+    above ``max_log`` steps a checkpoint says that it cannot.
     """
 
     def __init__(
@@ -109,8 +107,8 @@ class NativeVectorEnv(VectorEnv):
                     row = tuple(bad[0].tolist())
                     raise RlpytError(
                         "env",
-                        f"env {self._first_index + row[0]} returned {field}{list(row[1:]) or ''} = {array[row]}, "
-                        "expected a finite number",
+                        f"env {self._first_index + row[0]} returned "
+                        f"{field}{list(row[1:]) or ''} = {array[row]}, expected a finite number",
                     )
 
     def reset_idle(self, observation: Any) -> np.ndarray[Any, Any]:
@@ -122,12 +120,13 @@ class NativeVectorEnv(VectorEnv):
         if self._log is None:
             raise RlpytError(
                 "checkpoint",
-                f"a native vector environment took more than {self._max_log} steps: its state cannot be saved exactly",
+                f"a native vector environment took more than {self._max_log} steps: "
+                "its state cannot be saved exactly",
                 hint='use vectorization="loop" where runs must resume',
             )
         return {"actions": list(self._log), "resetting": self._resetting.copy()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> None:
         """Reset with the same seed and take the same actions again."""
         self._envs.reset(seed=self._seed)
         for action in state["actions"]:

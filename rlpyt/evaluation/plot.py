@@ -23,8 +23,7 @@ Array = NDArray[np.float64]
 _DEFAULT_Y = "ReturnAverage"
 _FORMATS = ("png", "pdf", "svg")
 _LABELS = {"CumSteps": "Environment steps", "CumTime (s)": "Time (s)", "CumUpdates": "Updates"}
-# Okabe and Ito's palette, told apart by colour-blind readers too, in an order that suits few
-# curves.
+# Okabe and Ito's palette: colour-blind readers tell it apart too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 _STYLES = ("-", "--", ":", "-.")
 _INK = "#333333"
@@ -90,6 +89,8 @@ def plot_runs(
     y = y or _DEFAULT_Y
     groups = group_runs(run_dirs)
     curves = [[_curve(run_dir, x, y, smooth) for run_dir in group.run_dirs] for group in groups]
+    if not any(curve is not None for found in curves for curve in found):
+        raise RlpytError("plot", f"no run has a finite {y!r} yet", hint="wait for its first rows")
     figure = _figure(groups, curves, x, y, smooth)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -128,26 +129,28 @@ def _figure(
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
     styles = ((colour, style) for style in cycle(_STYLES) for colour in _COLOURS)
-    envs, algorithms = {group.env for group in groups}, {group.algorithm for group in groups}
+    envs = sorted({group.env for group in groups})
+    algorithms = sorted({group.algorithm for group in groups})
     for group, found in zip(groups, curves, strict=True):
         present = [curve for curve in found if curve is not None]
         if present:
             label = _legend_label(group, len(present), show_env=len(envs) > 1)
             _draw(axes, present, label, *next(styles))
-    subject = next(iter(envs)) if len(envs) == 1 else f"{len(envs)} environments"
-    title = " on ".join(part for part in (_one(algorithms), subject) if part)
+    subjects = (_names(algorithms, "algorithms"), _names(envs, "environments"))
+    title = " on ".join(subject for subject in subjects if subject)
     axes.set_title(title or "Learning curves", loc="left", fontweight="bold", color=_INK, pad=12)
     _decorate(figure, axes, x, y, smooth, several_runs=any(len(found) > 1 for found in curves))
     return figure
 
 
-def _one(names: set[str]) -> str:
-    return next(iter(names)) if len(names) == 1 else ", ".join(sorted(names)[:4])
+def _names(names: Sequence[str], plural: str) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{len(names)} {plural}"
 
 
 def _legend_label(group: RunGroup, n_runs: int, *, show_env: bool) -> str:
     parts = [group.algorithm, group.env if show_env else "", group.details]
-    return f"{' · '.join(part for part in parts if part)} ({n_runs} {'run' if n_runs == 1 else 'runs'})"
+    count = f"{n_runs} {'run' if n_runs == 1 else 'runs'}"
+    return f"{' · '.join(part for part in parts if part)} ({count})"
 
 
 def _draw(axes: Axes, curves: Sequence[Curve], label: str, colour: str, style: str) -> None:

@@ -136,9 +136,7 @@ def _algorithm(params: Mapping[str, Any]) -> str:
 
 
 def _env(params: Mapping[str, Any]) -> str:
-    """``CartPole-v1``, from ``sampler.env``: an id, or the name of a factory and its ``id``
-    argument.
-    """
+    """``CartPole-v1``, from ``sampler.env``: an id, or the name of a factory."""
     flat = {f".{key}": value for key, value in params.items()}
     for ending in (".env_kwargs.id", ".env_kwargs.game", ".env", ".env.id", ".env.function"):
         for key, value in flat.items():
@@ -149,9 +147,7 @@ def _env(params: Mapping[str, Any]) -> str:
 
 
 def _details(group: RunGroup, twins: Sequence[RunGroup]) -> str:
-    """``learning_rate=0.001, batch_T=64``: what differs within ``twins``, by shortest clear
-    name.
-    """
+    """``learning_rate=0.001, batch_T=64``: what differs within ``twins``, by short names."""
     keys = dict.fromkeys(key for twin in twins for key in twin.params)
     differing = [
         key for key in keys if len({json.dumps(twin.params.get(key)) for twin in twins}) > 1

@@ -81,10 +81,12 @@ class ProgressCsv:
         self.path = path
         self.columns: list[str] = []
         self.rows = 0
-        self._size = 0
+        self._size = 0  # bytes of complete rows
+        self._torn = False  # what follows them was cut short
         self._waiting: list[dict[str, str]] = []
         if path.exists():
             self._take(self._lines())
+            self._torn = path.stat().st_size > self._size
 
     def append(self, values: Mapping[str, float]) -> None:
         """Write one row; columns it lacks are ``nan``.
@@ -93,6 +95,7 @@ class ProgressCsv:
             OSError: where it cannot be written; the row is kept for the next call.
             TypeError: for a value that is no number.
             ValueError: for a column name with a line break.
+            RlpytError: ``directory``, where another process wrote to the file; it stays as it is.
         """
         row = {name: _cell(name, value) for name, value in values.items()}
         for name in row:
@@ -101,6 +104,8 @@ class ProgressCsv:
         self._waiting.append(row)
         new = dict.fromkeys(name for waiting in self._waiting for name in waiting)
         columns = [*self.columns, *(name for name in new if name not in self.columns)]
+        self._check_alone()
+        self._torn = True
         rows = [_line(row.get(name, "nan") for name in columns) for row in self._waiting]
         if len(columns) > len(self.columns):
             padding = ",nan" * (len(columns) - len(self.columns))
@@ -111,18 +116,17 @@ class ProgressCsv:
         else:
             self._write_at_end("".join(rows).encode())
             self.rows += len(rows)
+        self._torn = False
         self._waiting.clear()
 
     def truncate(self, columns: list[str], rows: int) -> None:
-        """Put the file back to its first ``rows`` rows of ``columns``, byte for byte as it was
-        then.
+        """Go back to the first ``rows`` rows of ``columns``, byte for byte as they were.
 
         Raises:
             RlpytError: ``directory``, where the file does not hold them.
         """
         found = f"{self.rows} rows, columns {self.columns}"
         if rows > self.rows or columns != self.columns[: len(columns)]:
-            wanted = f"{rows} rows, columns {columns}"
             what = f"{self.path} does not hold {rows} rows of columns {columns}"
             hint = "resume in the directory of that run"
             raise RlpytError("directory", what, where=f"found {found}", hint=hint)
@@ -130,7 +134,15 @@ class ProgressCsv:
         lines = [_line(line[: len(columns)]) for line in cells]
         write_atomic(self.path, "".join(lines).encode())
         self._waiting.clear()
+        self._torn = False
         self._take(lines)
+
+    def _check_alone(self) -> None:
+        """Nobody else writes here: what was not written by this object is never cut off."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size > self._size and not self._torn:
+            what = f"{self.path} is being written by another logger, whose rows are kept"
+            raise RlpytError("directory", what, hint="give each run its own run_ID or log_dir")
 
     def _lines(self) -> list[str]:
         """Complete lines of the file, line breaks kept."""

@@ -1,13 +1,12 @@
 """The logger of one run: it owns the run directory's text, table and event files."""
 
-import fcntl
 import json
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO, final
+from typing import Any, final
 
 from rich.console import Console
 
@@ -44,7 +43,7 @@ class Logger:
 
         Raises:
             RlpytError: ``directory``, where it cannot be written, holds a run and ``resume`` is
-                false, or is being written by another process. No file has been written then.
+                false. No file has been written then.
         """
         self.run_dir = Path(run_dir)
         self.name = name
@@ -54,8 +53,11 @@ class Logger:
         if not resume and path.exists() and path.stat().st_size:
             hint = "choose another run_ID or log_dir, or continue that run with resume=True"
             raise RlpytError("directory", f"{path} is another run's, which is kept", hint=hint)
-        self._text = _open_locked(self.run_dir / "debug.log")
-        self._csv = ProgressCsv(path)
+        try:
+            self._text = (self.run_dir / "debug.log").open("a", encoding="utf-8")
+            self._csv = ProgressCsv(path)
+        except OSError as error:
+            raise directory_error(Path(error.filename), error) from error
         self._tensorboard = TensorBoardSink(self.run_dir) if tensorboard else None
         self._step = -1
         self._failures = 0
@@ -100,18 +102,18 @@ class Logger:
         self._attempt("console", show)
 
     def row(self, values: Mapping[str, float], step: int) -> None:
-        """Log one row at environment step ``step``: progress.csv, TensorBoard, table on the
-        console.
+        """Log one row at environment step ``step``: to file, TensorBoard and console.
 
         Raises:
-            RlpytError: ``directory``, when progress.csv could not be written ten times in a row.
+            RlpytError: ``directory``, when progress.csv could not be written ten times in a row,
+                or another process wrote to it.
             TypeError: for a value that is no number.
         """
         self._write_row(values)
         self._step = step
         sink = self._tensorboard
-        if sink is not None:
-            self._attempt("TensorBoard", lambda: sink.write(values, step))
+        if sink is not None and not self._attempt("TensorBoard", lambda: sink.write(values, step)):
+            self._tensorboard = None  # its thread prints a traceback at each failure: once will do
         if not self.console.quiet:
             title = f"{self.name}_{self.run_ID} · {step:,} steps"
             self._attempt("console", lambda: self.console.print(metrics_table(title, values)))
@@ -154,33 +156,17 @@ class Logger:
         else:
             self._failures = 0
 
-    def _attempt(self, sink: str, action: Callable[[], None]) -> None:
+    def _attempt(self, sink: str, action: Callable[[], None]) -> bool:
+        """Whether ``action`` could write to ``sink``."""
         try:
             action()
         except OSError as error:
             self._warn(sink, error, "the run goes on without")
+            return False
+        return True
 
     def _warn(self, sink: str, error: OSError, outcome: str) -> None:
         if sink not in self._warned:
             self._warned.add(sink)
             message = f"{sink} of {self.run_dir} cannot be written: {error}; {outcome}"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
-
-
-def _open_locked(path: Path) -> TextIO:
-    """Open ``path`` for appending and hold it alone, as long as it is open."""
-    try:
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise directory_error(path, error) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        what = f"{path.parent} is being written by another logger"
-        raise RlpytError(
-            "directory", what, hint="wait for that run, or choose another run_ID"
-        ) from error
-    except OSError:
-        return file  # a file system without locks: progress.csv still guards what was logged
-    return file

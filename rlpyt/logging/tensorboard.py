@@ -37,7 +37,7 @@ class TensorBoardSink:
         """Write one row at ``step``.
 
         Raises:
-            OSError: where events cannot be written; the next call starts a new event file.
+            OSError: where events cannot be written; the event file is closed then.
         """
         try:
             writer = self._open()

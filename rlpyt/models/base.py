@@ -25,8 +25,7 @@ class Model(nn.Module, ABC):
     told by ``reset``.
 
     Feed-forward models ignore ``prev_action``, ``prev_reward`` and ``reset`` and return ``state``
-    as it came; they also
-    take any other leading dimensions, such as a flat minibatch [N, ...].
+    as it came; they also take any other leading dimensions, such as a flat minibatch [N, ...].
     """
 
     @classmethod

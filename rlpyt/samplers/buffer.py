@@ -42,8 +42,7 @@ class SampleBuffer:
     """``samples`` [T, B] and the views behind it.
 
     Observation, action, reward and reset have T + 1 rows: the last observation of a batch is the
-    first of the next,
-    and ``prev_action`` is ``action`` seen one row earlier.
+    first of the next, and ``prev_action`` is ``action`` seen one row earlier.
     """
 
     def __init__(

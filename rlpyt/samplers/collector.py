@@ -21,10 +21,8 @@ class Collector:
     allocated once.
 
     With ``mid_batch_reset`` an episode's end is followed by the next episode's start in the same
-    batch. Without, the
-    environment waits: the rest of its column is not ``valid``, and it is reset before the next
-    batch, so that every
-    sequence is one episode's.
+    batch. Without, the environment waits: the rest of its column is not ``valid``, and it is reset
+    before the next batch, so that every sequence is one episode's.
     """
 
     def __init__(
@@ -39,9 +37,7 @@ class Collector:
         poison: bool = False,
         info_example: Any = None,
     ) -> None:
-        """Allocate the buffer for ``batch_T`` steps; ``reset`` or ``load_state_dict`` comes
-        next.
-        """
+        """Allocate the buffer of ``batch_T`` steps; ``reset`` or ``load_state_dict`` comes next."""
         self.env = env
         self.actor = actor
         self.batch_T = batch_T
@@ -158,7 +154,6 @@ class Collector:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         T, buffer = self.batch_T, self._buffer
-        self.env.load_state_dict(state["env"])
         self.actor.load_state_dict(state["actor"])
         for leaf, saved in zip(leaves(buffer.observation_np), state["observation"], strict=True):
             leaf[T] = saved
@@ -166,4 +161,6 @@ class Collector:
             leaf[T] = saved
         buffer.reward[T] = state["reward"]
         buffer.reset_np[T] = state["reset"]
+        last = buffer_map(lambda leaf: leaf[T], buffer.observation_np)
+        self.env.load_state_dict(state["env"], last)
         self._trajs = [replace(self._template, **saved) for saved in state["trajs"]]

@@ -31,9 +31,7 @@ class SerialSampler(BaseSampler):
         bootstrap_value: bool = False,
         rank: int = 0,
     ) -> None:
-        """Make the environments, global indices ``rank * B`` upward, and start an episode in
-        each.
-        """
+        """Make the environments, global indices from ``rank * B``, and start an episode in each."""
         config = EnvConfig.of(self.env)
         indices = range(rank * self.batch_B, (rank + 1) * self.batch_B)
         env = build_vector_env(config, indices, seed=seed, auto_reset=self.mid_batch_reset)

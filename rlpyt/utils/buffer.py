@@ -43,11 +43,17 @@ def buffer_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
 
 def leaves(tree: Tree) -> list[Any]:
     """The leaves of ``tree`` in field order, without ``None``."""
-    if tree is None:
-        return []
-    if is_namedarraytuple(tree):
-        return [leaf for node in tree for leaf in leaves(node)]
-    return [tree]
+    found: list[Any] = []
+    _collect_leaves(tree, found)
+    return found
+
+
+def _collect_leaves(tree: Tree, found: list[Any]) -> None:
+    if isinstance(tree, tuple):  # of the nodes of a tree only NamedArrayTuples are tuples
+        for node in tree:
+            _collect_leaves(node, found)
+    elif tree is not None:
+        found.append(tree)
 
 
 def buffer_from_example(
@@ -60,8 +66,7 @@ def buffer_from_example(
     """A zeroed tree of tensors, each ``[*leading_dims, *example.shape]`` with the example's dtype.
 
     ``share_memory`` puts the tensors into anonymous shared memory, for worker processes. ``poison``
-    fills with NaN
-    (floats) or -42 (integers), so that reading what was never written shows.
+    fills with NaN (floats) or -42 (integers), so that reading what was never written shows.
     """
 
     def build(leaf: Any) -> Tensor:
@@ -69,7 +74,9 @@ def buffer_from_example(
         buffer = torch.zeros(*leading_dims, *leaf.shape, dtype=leaf.dtype)
         if poison and leaf.dtype != torch.bool:
             buffer.fill_(float("nan") if leaf.dtype.is_floating_point else _POISON_INT % 256)
-        return buffer.share_memory_() if share_memory else buffer
+        if share_memory:
+            buffer.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return buffer
 
     return buffer_map(build, example)
 

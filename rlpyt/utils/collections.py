@@ -1,10 +1,9 @@
 """NamedArrayTuple: a struct of arrays that is indexed as one array.
 
 ``samples[t, b]`` reads and ``samples[t] = step`` writes every field at once; fields that are
-``None`` are skipped.
-A declared class *is* a plain named tuple with four methods replaced, so that pickle, torch's
-pytree,
-``torch.compile(fullgraph=True)``, ``vmap`` and ``default_collate`` know it without being told.
+``None`` are skipped. A declared class *is* a plain named tuple with four methods replaced, so that
+pickle, torch's pytree, ``torch.compile(fullgraph=True)``, ``vmap`` and ``default_collate`` know it
+without being told.
 """
 
 from collections import namedtuple
@@ -112,7 +111,10 @@ if TYPE_CHECKING:
         def __contains__(self, name: str) -> bool: ...
         def __iter__(self) -> Iterator[Any]: ...
         def __len__(self) -> int: ...
-        def items(self) -> Iterator[tuple[str, Any]]: ...
+        def items(self) -> Iterator[tuple[str, Any]]:
+            """(field name, field) pairs."""
+            ...
+
         def _replace(self, **fields: Any) -> Self: ...
         @classmethod
         def _make(cls, values: Iterable[Any]) -> Self: ...

@@ -112,7 +112,7 @@ def test_never_two_holders_while_locks_come_and_go(tmp_path):
     inside, held, overlaps, refused = [], [], [], set()
 
     def contend():
-        for _ in range(300):
+        while len(held) < 200:
             try:
                 with RunLock(tmp_path):
                     inside.append(1)
@@ -128,6 +128,5 @@ def test_never_two_holders_while_locks_come_and_go(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(held) > 100
     assert not any(overlaps)
     assert refused <= {"directory"}

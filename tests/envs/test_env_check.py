@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.wrappers import TimeLimit
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from rich.console import Console
 
 from rlpyt.envs.check import check_env
@@ -276,7 +276,7 @@ class SurvivesReset(Walk):
 
 
 def test_something_survives_reset():
-    what = only_problem(SurvivesReset, "error", "determinism")
+    what = only_problem(SurvivesReset, "warning", "determinism")
     assert "used instance" in what
     assert "reward" in what
 
@@ -519,6 +519,7 @@ class Masked(Walk):
 
     def step(self, action):
         if not self.flaw and not isinstance(self.action_space, spaces.Box):
+            assert self.action_space.contains(action)
             forbidden = {"Discrete": 7, "MultiDiscrete": (1, 2), "MultiBinary": (9, 9, 1)}
             assert not np.any(np.equal(action, forbidden[type(self.action_space).__name__]))
         return super().step(True)
@@ -543,6 +544,26 @@ def test_mask_that_allows_nothing(action):
     report = check_env(Masked, {"action": action, "flaw": "nothing"}, steps=STEPS)
     assert [(f.level, f.topic) for f in report.problems] == [("error", "action_mask")]
     assert "none of the 3 options" in report.problems[0].what
+
+
+class MaskDrawnInSteps(Masked):
+    """Every seed starts alike; then each allows another one of three actions, and no other."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.position = np.zeros(2, np.float32)
+        self.allowed = np.ones(3, np.int8)
+        return self.observation(), {}
+
+    def step(self, action):
+        assert self.allowed[action - 5]
+        self.allowed = np.eye(3, dtype=np.int8)[self.np_random.integers(3)]
+        self.flaw = "none that the base class knows"
+        return super().step(action)
+
+
+def test_masked_actions_are_not_taken_under_another_seed():
+    assert problems(MaskDrawnInSteps) == []
 
 
 def test_mask_for_a_box():
@@ -584,9 +605,36 @@ class Stateful(Walk):
         self.np_random.bit_generator.state = state["rng"]
 
 
+class StatefulAcrossEpisodes(Stateful):
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def reward(self):
+        self.total += 1
+        return float(self.total)
+
+    def get_state(self):
+        return {**super().get_state(), "total": self.total}
+
+    def set_state(self, state):
+        super().set_state(state)
+        self.total = state["total"]
+
+
 class ForgetsPosition(Stateful):
     def set_state(self, state):
         super().set_state({**state, "position": np.zeros(2, np.float32)})
+
+
+class ForgetsLateChange(Stateful):
+    def reset(self, *, seed=None, options=None):
+        self.bonus = 0.0
+        return super().reset(seed=seed)
+
+    def reward(self):
+        self.bonus += self.steps > 6
+        return self.bonus
 
 
 class LiveState(Stateful):
@@ -613,6 +661,7 @@ class RaisesInSetState(Stateful):
 
 def test_state_round_trip():
     assert problems(Stateful) == []
+    assert problems(StatefulAcrossEpisodes) == []  # its state says what survives a reset
     assert "state" in {f.topic for f in check_env(Stateful, steps=STEPS).findings}
     assert "state" not in {f.topic for f in check_env(Walk, steps=STEPS).findings}
 
@@ -621,12 +670,22 @@ def test_state_round_trip():
     ("env", "text"),
     [
         (ForgetsPosition, "goes another way in observation"),
+        (ForgetsLateChange, "goes another way in reward"),
         (UnsavableState, "state['self'][0] of type object"),
         (RaisesInSetState, "NotImplementedError"),
     ],
 )
 def test_bad_state(env, text):
     assert text in only_problem(env, "error", "state")
+
+
+def test_state_under_a_time_limit():
+    report = check_env(_limited_stateful, steps=STEPS)
+    assert [(f.level, f.topic) for f in report.problems] == [("error", "state")]
+
+
+def _limited_stateful() -> gymnasium.Env:
+    return TimeLimit(OrderEnforcing(ForgetsPosition()), 7)
 
 
 def test_live_state_is_found_out():

@@ -1,8 +1,8 @@
 """Advantage Actor-Critic, synchronous (Mnih et al. 2016, arXiv:1602.01783).
 
 Differs from the paper: environments step together instead of asynchronously, advantages are GAE(λ)
-with λ = 1 as the
-n-step return of the paper, and truncated episodes bootstrap from their true final observation.
+with λ = 1 as the n-step return of the paper, and truncated episodes bootstrap from their true final
+observation.
 """
 
 from dataclasses import dataclass, field
@@ -67,9 +67,7 @@ def a2c_loss(
 @final
 @dataclass(kw_only=True)
 class A2C(RlAlgorithm):
-    """A2C for every action space, feed-forward or recurrent: one gradient step on each whole
-    batch.
-    """
+    """A2C for every action space, feed-forward or recurrent: one gradient step on each batch."""
 
     bootstrap_value: ClassVar[bool] = True
 

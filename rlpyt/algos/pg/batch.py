@@ -82,8 +82,7 @@ class RewardNormalizer:
     """Divides rewards by the running standard deviation of the discounted return, and clips.
 
     G_t = γ (1 - done_{t-1}) G_{t-1} + r_t per environment; r̂_t = clip(r_t / sqrt(Var[G] + 1e-8),
-    ±clip).
-    State of the algorithm: saved with it, and evaluation never sees it.
+    ±clip). State of the algorithm: saved with it, and evaluation never sees it.
     """
 
     def __init__(self, B: int, discount: float, clip: float) -> None:

@@ -3,6 +3,7 @@ recurrent ones.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def minibatches(
         )
         states = state
     edges = np.linspace(0, len(order), count + 1).round().astype(int).tolist()
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         if sequences:
             part = buffer_map(lambda leaf, a=start, b=stop: leaf[:, a:b].contiguous(), gathered)
             yield part, buffer_map(lambda leaf, a=start, b=stop: leaf[a:b], states)

@@ -1,10 +1,9 @@
 """Proximal Policy Optimization, clipped (Schulman et al. 2017, arXiv:1707.06347).
 
 Differs from the paper, as practice does (Huang et al. 2022, "The 37 implementation details of
-PPO"): advantages are
-normalised, gradients clipped, the learning rate may fall to zero; the value may be clipped and
-updates stopped at a
-target KL. Truncated episodes bootstrap from their true final observation.
+PPO"): advantages are normalised, gradients clipped, the learning rate may fall to zero; the value
+may be clipped and updates stopped at a target KL. Truncated episodes bootstrap from their true
+final observation.
 """
 
 from dataclasses import dataclass, field

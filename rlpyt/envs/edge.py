@@ -1,0 +1,146 @@
+"""What environments return, checked where it enters: shape, dtype, keys, range, finite numbers."""
+
+import math
+from collections.abc import Callable
+from typing import Any, final
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from rlpyt.envs.spaces import space_children, space_items
+from rlpyt.utils.buffer import leaves
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["FiniteCheck", "check_reward", "writer"]
+
+
+def check_reward(index: int, reward: Any) -> None:
+    """Raise unless ``reward``, returned by environment ``index``, is one real number."""
+    if np.ndim(reward) != 0 or not isinstance(
+        reward, int | float | np.number | np.bool_ | np.ndarray
+    ):
+        found = f"shape {np.shape(reward)}" if np.ndim(reward) else type(reward).__name__
+        raise RlpytError(
+            "env",
+            f"env {index} returned reward of {found}, expected one real number",
+            hint="return float(reward) from step",
+        )
+
+
+def writer(
+    space: gymnasium.Space[Any], path: str = "observation"
+) -> Callable[[Any, int, Any], None]:
+    """A function that checks one observation against ``space`` and copies it into row ``i`` of a
+    tree.
+    """
+    children = space_children(space)
+    if children is not None:
+        return _tree_writer(space, children, path)
+    if isinstance(space, spaces.Discrete):
+        return _discrete_writer(space, path)
+    shape, dtype = space.shape, space.dtype
+    assert dtype is not None
+    start = space.start if isinstance(space, spaces.MultiDiscrete) and space.start.any() else None
+
+    def write(destination: Any, i: int, value: Any) -> None:
+        if type(value) is not np.ndarray or value.shape != shape or value.dtype != dtype:
+            _check_array(value, shape, dtype, path)
+        destination[i] = value if start is None else value - start
+
+    return write
+
+
+def _check_array(value: Any, shape: Any, dtype: Any, path: str) -> None:
+    """Raise unless ``value`` has the space's shape and a dtype that fits into the space's without
+    loss.
+    """
+    array = np.asarray(value)
+    if array.dtype == object or not np.can_cast(array.dtype, dtype):
+        raise RlpytError(
+            "env",
+            f"{path} of dtype {array.dtype}, its space says {dtype}",
+            hint=f"return it with .astype(np.{dtype}), "
+            f"or declare the space with dtype=np.{array.dtype}",
+        )
+    if array.shape != shape:
+        raise RlpytError(
+            "env",
+            f"{path} of shape {array.shape}, its space says {shape}",
+            hint="make the two agree",
+        )
+
+
+def _discrete_writer(space: spaces.Discrete, path: str) -> Callable[[Any, int, Any], None]:
+    start, n = int(space.start), int(space.n)
+
+    def write(destination: Any, i: int, value: Any) -> None:
+        index = int(value) - start
+        if not 0 <= index < n:
+            raise RlpytError("env", f"{path} = {value}, its space says {start} to {start + n - 1}")
+        destination[i] = index
+
+    return write
+
+
+def _tree_writer(
+    space: gymnasium.Space[Any], children: dict[str, gymnasium.Space[Any]], path: str
+) -> Callable[[Any, int, Any], None]:
+    named = isinstance(space, spaces.Dict)
+    writers = [
+        (
+            name if named else position,
+            name,
+            writer(child, f"{path}[{(name if named else position)!r}]"),
+        )
+        for position, (name, child) in enumerate(children.items())
+    ]
+    keys = {key for key, _name, _write in writers}
+
+    def write(destination: Any, i: int, value: Any) -> None:
+        found = set(value) if isinstance(value, dict) else set(range(len(value)))
+        if found != keys:
+            raise RlpytError(
+                "env",
+                f"{path} with the keys {sorted(map(str, found))}, "
+                f"its space says {sorted(map(str, keys))}",
+            )
+        for (key, _name, write_child), leaf in zip(writers, destination, strict=True):
+            write_child(leaf, i, value[key])
+
+    return write
+
+
+@final
+class FiniteCheck:
+    """Finds NaN and infinity in a batch: one dot product with zeros per float leaf, since 0 * inf
+    and 0 * nan are nan.
+    """
+
+    def __init__(self, space: gymnasium.Space[Any]) -> None:
+        items = space_items(space)
+        self._floats = [
+            (position, f"observation.{path}" if path else "observation")
+            for position, (path, leaf) in enumerate(items)
+            if isinstance(leaf, spaces.Box) and np.issubdtype(leaf.dtype, np.floating)
+        ]
+        self._lone = space_children(space) is None
+        self._zeros: dict[str, np.ndarray[Any, Any]] = {}
+
+    def first_bad(self, observation: Any, reward: Any) -> tuple[int, str, float] | None:
+        """(row, field, value) of the first number that is not finite, or ``None``."""
+        parts = [observation] if self._lone else leaves(observation)
+        named = [(field, parts[position]) for position, field in self._floats]
+        if reward is not None:
+            named.append(("reward", reward))
+        for field, array in named:
+            zeros = self._zeros.get(field)
+            if zeros is None:
+                zeros = self._zeros[field] = np.zeros_like(array)
+            if not math.isfinite(np.vdot(array, zeros)):
+                bad = np.argwhere(~np.isfinite(array))
+                if len(bad):
+                    row = tuple(bad[0].tolist())
+                    index = f"{list(row[1:])}" if len(row) > 1 else ""
+                    return row[0], field + index, float(array[row])
+        return None

@@ -1,0 +1,47 @@
+"""What every test gets: a fixed global generator, one thread, and a look at what it left behind."""
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+_HELPERS = ("resource_tracker", "forkserver", "compile_worker")  # outlive a test on purpose
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite the golden files; review the diff"
+    )
+
+
+def _children() -> dict[int, str]:
+    """Process id to command line of this process's children; Linux only, else the known ones."""
+    found = {child.pid or 0: child.name for child in multiprocessing.active_children()}
+    for listing in Path("/proc/self/task").glob("*/children"):
+        for pid in listing.read_text().split():
+            command = Path(f"/proc/{pid}/cmdline")
+            text = command.read_bytes().decode(errors="replace") if command.exists() else ""
+            if not any(word in text for word in _HELPERS):
+                found.setdefault(int(pid), text.replace("\0", " ") or "(ended, not waited for)")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind() -> Iterator[None]:
+    """Fail a test that leaves processes or another number of threads; seed torch, and restore it.
+
+    The seed makes test data repeatable and tests independent of their order; that the library
+    itself never draws from the global generator is a test of its own.
+    """
+    torch.set_num_threads(1)
+    before, rng_state = _children(), torch.get_rng_state()
+    torch.manual_seed(0)
+    yield
+    torch.set_rng_state(rng_state)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    left = {pid: command for pid, command in _children().items() if pid not in before}
+    assert not left, f"the test left child processes: {left}"
+    assert threads == 1, f"the test left torch with {threads} threads"
