@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlpyt.data import AgentInputs, AgentStep, EnvSpaces
+from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, Samples
 from rlpyt.utils.buffer import buffer_map, buffer_to
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 
@@ -51,6 +51,14 @@ class Agent(ABC):
     @abstractmethod
     def step(self, inputs: AgentInputs, state: Any, noise: Tensor | None) -> tuple[AgentStep, Any]:
         """Act in B environments: a sample for ``noise`` [B, noise_size], the mode without."""
+
+    @abstractmethod
+    def act(self, inputs: AgentInputs, state: Any, noise: Tensor | None) -> tuple[AgentStep, Any]:
+        """As ``step``, but what no action depends on may be ``None``, for ``finish`` to fill in."""
+
+    @abstractmethod
+    def finish(self, samples: Samples) -> None:
+        """Fill in what ``act`` left out of ``samples.agent_info`` [T, B, ...]."""
 
     @abstractmethod
     def value(self, inputs: AgentInputs, state: Any) -> Tensor:
@@ -115,7 +123,7 @@ class Actor:
             self.state = _zero_where(self.state, inputs.reset)
         noise = None if self._noise is None else self._noise[self._step]
         self._step += 1
-        step, self.state = self.agent.step(inputs, self.state, noise)
+        step, self.state = self.agent.act(inputs, self.state, noise)
         return step
 
     def value(self, inputs: AgentInputs) -> Tensor:

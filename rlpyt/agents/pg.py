@@ -9,7 +9,7 @@ from gymnasium import Space, spaces
 from torch import Tensor
 
 from rlpyt.agents.base import Agent
-from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, NoState
+from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, NoState, Samples
 from rlpyt.distributions.base import Distribution
 from rlpyt.distributions.factory import distribution_for
 from rlpyt.models.base import Model
@@ -90,18 +90,39 @@ class PgAgent(Agent):
     def step(self, inputs: AgentInputs, state: Any, noise: Tensor | None) -> tuple[AgentStep, Any]:
         """Act in B environments: a sample for ``noise`` [B, noise_size], the mode without."""
         (params, value), next_state = self.model(*inputs, state)
+        prev_rnn_state = state if self.recurrent else None
+        return self._choose(inputs, params, noise, value, prev_rnn_state), next_state
+
+    def act(self, inputs: AgentInputs, state: Any, noise: Tensor | None) -> tuple[AgentStep, Any]:
+        """As ``step``; a value network of its own is left for ``finish``, once for the batch."""
+        if not self.model.value_is_separate:
+            return self.step(inputs, state, noise)
+        params = self.model.policy_params(inputs.observation)
+        return self._choose(inputs, params, noise, None, None), state
+
+    def _choose(
+        self, inputs: AgentInputs, params: Tensor, noise: Tensor | None, value: Any, prev_state: Any
+    ) -> AgentStep:
         dist_info = self.distribution.dist_info(params, self._mask(inputs.observation))
         if noise is None:
             action = self.distribution.mode(dist_info)
         else:
             action = self.distribution.sample(dist_info, noise)
-        prev_rnn_state = state if len(state) else None
-        return AgentStep(action, AgentInfo(dist_info, value, prev_rnn_state)), next_state
+        return AgentStep(action, AgentInfo(dist_info, value, prev_state))
+
+    def finish(self, samples: Samples) -> None:
+        """Write the values of the whole batch, [T, B], where ``act`` left them out."""
+        if self.model.value_is_separate:
+            inputs = self.learning_inputs(samples.agent_inputs)
+            value = self.value(buffer_to(inputs, self.device), NoState())
+            samples.agent_info.value.copy_(value)
 
     def value(self, inputs: AgentInputs, state: Any) -> Tensor:
-        """V, [B]."""
-        outputs, _state = self.model(*inputs, state)
-        value: Tensor = outputs.value
+        """V, [B] or [T, B]."""
+        if self.model.value_is_separate:
+            value: Tensor = self.model.value(*inputs, state)
+        else:
+            value = self.model(*inputs, state)[0].value
         return value
 
     def evaluate(self, inputs: AgentInputs, state: Any) -> PgEvaluation:

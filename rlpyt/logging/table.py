@@ -26,7 +26,7 @@ def format_number(value: float) -> str:
         return "-"
     if 1e3 <= abs(value) < 1e9:
         return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.2e}"
 
 
 def metrics_table(title: str, values: Mapping[str, float]) -> Panel:
@@ -63,8 +63,8 @@ def _counters(counters: Mapping[str, float]) -> Table:
 
 
 def _statistics(sections: Mapping[str, Mapping[str, float]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column("")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
+    table.add_column("", no_wrap=True)
     for statistic in STATISTICS:
         table.add_column(statistic, justify="right", style="bold" if statistic == "Average" else "")
     for title, values in sections.items():

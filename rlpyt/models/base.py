@@ -28,6 +28,10 @@ class Model(nn.Module, ABC):
     as it came; they also take any other leading dimensions, such as a flat minibatch [N, ...].
     """
 
+    # Whether policy and value share nothing, so that acting can leave the value for later by the
+    # two hooks ``policy_params`` and ``value``.
+    value_is_separate: bool = False
+
     @classmethod
     @abstractmethod
     def from_spaces(cls, *args: Any, **kwargs: Any) -> Self:
@@ -44,6 +48,16 @@ class Model(nn.Module, ABC):
     def initial_state(self, B: int) -> Any:
         """The state at the start of an episode for ``B`` environments; zeros, batch first."""
         return NoState()
+
+    def policy_params(self, observation: Any) -> Tensor:
+        """Policy parameters alone; asked for only where ``value_is_separate``."""
+        raise NotImplementedError
+
+    def value(
+        self, observation: Any, prev_action: Any, prev_reward: Tensor, reset: Tensor, state: Any
+    ) -> Tensor:
+        """The value alone; asked for only where ``value_is_separate``."""
+        raise NotImplementedError
 
     def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
         """Take a batch [T, B, ...] into the observation statistics, where the model keeps any. A

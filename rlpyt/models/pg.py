@@ -111,6 +111,9 @@ class PgModel(Model):
         self.memory = memory
         parts = (value_encoder, normalizer, memory)
         self._is_plain = encoder.is_identity and parts == (None, None, None)
+        self.value_is_separate = memory is None and (
+            value_encoder is not None or encoder.is_identity
+        )
 
     @classmethod
     def from_spaces(
@@ -184,6 +187,13 @@ class PgModel(Model):
             value_features = features if own is None else own(observation)
         value = self.value_head(value_features).squeeze(-1)
         return PgOutputs(self.policy(features), value), state
+
+    def policy_params(self, observation: Any) -> Tensor:
+        """Policy parameters [..., param_size] alone, of a feed-forward model."""
+        if not self._is_plain:
+            observation = self.encoder(self._normalized(observation))
+        params: Tensor = self.policy(observation)
+        return params
 
     def value(
         self, observation: Any, prev_action: Any, prev_reward: Tensor, reset: Tensor, state: Any

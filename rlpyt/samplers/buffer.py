@@ -69,7 +69,9 @@ class SampleBuffer:
         terminated, truncated, valid = (torch.zeros(T, B, dtype=torch.bool) for _ in range(3))
         bootstrap = torch.zeros(T, B)
         env_info = None if info_example is None else buffer_from_example(info_example, (T, B))
-        agent_info = buffer_from_example(self._agent_example(actor, never), (T,), poison=poison)
+        whole, acting = self._agent_examples(actor, never)
+        agent_info = buffer_from_example(whole, (T,), poison=poison)
+        self._written_acting = _only(acting, agent_info)
         self.samples = Samples(
             observation=_rows(self.observation, 0, T),
             prev_action=_rows(self.action, 0, T),
@@ -90,8 +92,11 @@ class SampleBuffer:
         self.samples_np: Samples = numpify_buffer(self.samples)
         self.rows = [self._row(t, never, bootstrap, valid) for t in range(T)]
 
-    def _agent_example(self, actor: Actor, never: Tensor) -> Any:
-        """The agent's info for one step from zeros, batched [B, ...]; draws no random number."""
+    def _agent_examples(self, actor: Actor, never: Tensor) -> tuple[Any, Any]:
+        """The agent's info for one step from zeros, [B, ...], whole and as acting leaves it.
+
+        Draws no random number.
+        """
         device = actor.agent.device
         inputs: AgentInputs = buffer_to(self._inputs(0)._replace(reset=never), device)
         zeros = buffer_map(torch.zeros_like, inputs)
@@ -99,8 +104,11 @@ class SampleBuffer:
         if "action_mask" in getattr(inputs.observation, "_fields", ()):
             ones = torch.ones_like(zeros.observation.action_mask)
             zeros = zeros._replace(observation=zeros.observation._replace(action_mask=ones))
-        step, _state = actor.agent.step(zeros, actor.agent.initial_state(actor.B), noise)
-        return buffer_map(lambda leaf: leaf.cpu(), step.agent_info)
+        agent, state = actor.agent, actor.agent.initial_state(actor.B)
+        with torch.inference_mode():
+            whole, _state = agent.step(zeros, state, noise)
+            acting, _state = agent.act(zeros, state, noise)
+        return buffer_map(lambda leaf: leaf.cpu(), whole.agent_info), acting.agent_info
 
     def _inputs(self, t: int) -> AgentInputs:
         return AgentInputs(
@@ -113,7 +121,7 @@ class SampleBuffer:
             last=t == self.T - 1,
             inputs=self._inputs(t),
             next_inputs=self._inputs(t + 1),
-            agent_leaves=leaves(_row(samples.action, t)) + leaves(_row(samples.agent_info, t)),
+            agent_leaves=leaves(_row(samples.action, t)) + leaves(_row(self._written_acting, t)),
             observation_np=_row(self.observation_np, t),
             action_np=numpify_buffer(_row(samples.action, t)),
             env_step=numpify_buffer(
@@ -147,6 +155,14 @@ class SampleBuffer:
             self.samples.bootstrap_value.zero_()
         if self.samples.valid is not None:
             self.samples.valid.fill_(True)
+
+
+def _only(pattern: Any, tree: Any) -> Any:
+    """``tree`` without what is ``None`` in ``pattern``."""
+    if pattern is None or not isinstance(pattern, tuple):
+        return None if pattern is None else tree
+    parts = [_only(child, node) for child, node in zip(pattern, tree, strict=True)]
+    return type(tree)(*parts)
 
 
 def _rows(tree: Any, start: int, stop: int) -> Any:

@@ -93,6 +93,7 @@ class Collector:
                 np.logical_or(row.next_reset_np, ~valid, out=row.next_reset_np)
             if self._bootstrap and (row.last or row.env_step.truncated.any()):
                 self._write_bootstrap(row)
+        actor.agent.finish(buffer.samples)
         return buffer.samples, self._finish_trajectories()
 
     def _write_bootstrap(self, row: Row) -> None:

@@ -4,6 +4,7 @@ numpy.
 A *tree* is a tensor, an array, ``None``, or a NamedArrayTuple of trees.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -73,12 +74,18 @@ def buffer_from_example(
         leaf = torch.as_tensor(leaf)
         buffer = torch.zeros(*leading_dims, *leaf.shape, dtype=leaf.dtype)
         if poison and leaf.dtype != torch.bool:
-            buffer.fill_(float("nan") if leaf.dtype.is_floating_point else _POISON_INT % 256)
+            buffer.fill_(_poison(leaf.dtype))
         if share_memory:
             buffer.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return buffer
 
     return buffer_map(build, example)
+
+
+def _poison(dtype: torch.dtype) -> float:
+    if dtype.is_floating_point:
+        return math.nan
+    return _POISON_INT if dtype.is_signed else torch.iinfo(dtype).max + 1 + _POISON_INT
 
 
 def numpify_buffer(tree: Tree) -> Tree:

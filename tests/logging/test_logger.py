@@ -416,15 +416,23 @@ def test_a_removed_directory_stops_the_run_after_ten_rows(tmp_path: Path):
 def test_console_table_groups_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     logger = Logger(tmp_path, "ppo[x]", 0, tensorboard=False)
     row = {"Diagnostics/CumSteps": 123456, **five_statistics("Return", [1, 2]), "alpha[k]": 0.25}
+    row |= five_statistics("DiscountedReturn", [-1234.5, -1.234e-4, -3e-5, 1e-6])
     logger.row(row, 123456)
     logger.text("hello [there]", 3)
     logger.close()
     shown = capsys.readouterr().out
     positions = [
         shown.index(word)
-        for word in ("ppo[x]_0 · 123,456 steps", "CumSteps", "Median", "trajectories", "Return")
+        for word in (
+            "ppo[x]_0 · 123,456 steps",
+            "CumSteps",
+            "Median",
+            "trajectories",
+            "DiscountedReturn",
+        )
     ]
     assert positions == sorted(positions)
+    assert all(len(line) <= 80 for line in shown.splitlines()[:-1])
     assert shown.index("optimisation") < shown.index("alpha[k]")
     assert "hello [there]" in shown
     logger = quiet(tmp_path / "other")
@@ -440,7 +448,8 @@ def test_console_table_groups_columns(tmp_path: Path, capsys: pytest.CaptureFixt
         (1234567, "1,234,567"),
         (1234567.0, "1,234,567"),
         (12345.678, "12,346"),
-        (0.000123456, "0.0001235"),
+        (-0.000123456, "-1.23e-04"),
+        (0.00123456, "0.001235"),
         (math.nan, "-"),
         (math.inf, "inf"),
         (1e200, "1e+200"),

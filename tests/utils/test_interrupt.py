@@ -1,0 +1,57 @@
+"""The first signal asks, the second insists; afterwards signals are what they were."""
+
+import signal
+import threading
+
+import pytest
+
+from rlpyt.utils.interrupt import StopRequest, stop_on_signals
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.fixture(autouse=True)
+def _handlers_are_put_back():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    yield
+    after = [signal.getsignal(number) for number in SIGNALS]
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
+    assert after == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_sets_the_request(number):
+    with stop_on_signals() as request:
+        assert not request
+        signal.raise_signal(number)
+        assert request
+        assert (request.signum, request.name) == (number, number.name)
+
+
+@pytest.mark.parametrize("second", SIGNALS)
+@pytest.mark.parametrize("first", SIGNALS)
+def test_the_second_ends_at_once_and_the_first_is_remembered(first, second):
+    with pytest.raises(KeyboardInterrupt), stop_on_signals() as request:
+        signal.raise_signal(first)
+        signal.raise_signal(second)
+    assert request.name == first.name
+
+
+def test_an_error_inside_comes_through():
+    with pytest.raises(ValueError, match="inside"), stop_on_signals():
+        raise ValueError("inside")
+
+
+def test_other_threads_get_a_request_that_is_never_set():
+    found = []
+
+    def work():
+        with stop_on_signals() as request:
+            found.append((request, signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [(StopRequest(), signal.getsignal(signal.SIGINT))]
+    assert not found[0][0]
