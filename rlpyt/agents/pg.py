@@ -14,6 +14,7 @@ from rlpyt.distributions.base import Distribution
 from rlpyt.distributions.factory import distribution_for
 from rlpyt.models.base import Model
 from rlpyt.models.pg import PgModel
+from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError
@@ -59,10 +60,10 @@ class PgAgent(Agent):
         """Build distribution and model for ``env_spaces``."""
         self.distribution = distribution_for(env_spaces.action, squash=self.squash)
         self._masked = _has_mask(env_spaces.observation, self.distribution)
+        build = self.ModelCls.from_spaces
+        kwargs = checked_arguments(build, self.model_kwargs, "agent.model_kwargs", positional=2)
         with seeded_init(seed):
-            model = self.ModelCls.from_spaces(
-                env_spaces.observation, env_spaces.action, **self.model_kwargs
-            )
+            model = build(env_spaces.observation, env_spaces.action, **kwargs)
         self.model = model.to(device)
         self._device = device
         self.recurrent = len(model.initial_state(1)) > 0
@@ -120,9 +121,9 @@ class PgAgent(Agent):
     def value(self, inputs: AgentInputs, state: Any) -> Tensor:
         """V, [B] or [T, B]."""
         if self.model.value_is_separate:
-            value: Tensor = self.model.value(*inputs, state)
-        else:
-            value = self.model(*inputs, state)[0].value
+            observation, prev_action, prev_reward, reset = inputs
+            return self.model.value(observation, prev_action, prev_reward, reset, state)
+        value: Tensor = self.model(*inputs, state)[0].value
         return value
 
     def evaluate(self, inputs: AgentInputs, state: Any) -> PgEvaluation:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
+from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["GradientStep"]
@@ -45,7 +46,8 @@ class GradientStep:
         self._loss = loss
         self._clip = clip_grad_norm
         self.vector, self._gradient = _flatten(model)
-        options: dict[str, Any] = {"lr": 0.0, **(optim_kwargs or {})}
+        chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
+        options: dict[str, Any] = {"lr": 0.0, **chosen}
         if OptimCls in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
             options.setdefault("fused", True)
         self.optimizer = OptimCls([self.vector], **options)

@@ -5,6 +5,7 @@ from typing import Literal
 __all__ = ["Schedule", "scheduled"]
 
 Schedule = Literal["constant", "linear"]
+"""How a value goes on: as it is, or straight down to zero at the last iteration."""
 
 
 def scheduled(value: float, schedule: Schedule, itr: int, n_itr: int) -> float:

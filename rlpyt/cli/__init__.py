@@ -1,1 +1,5 @@
 """The command line: ``rlpyt train``, ``resume``, ``eval``, ``hash``, ``plot``, ``env-check``."""
+
+from rlpyt.cli.commands import COMMANDS
+
+__all__ = ["COMMANDS"]

@@ -2,6 +2,10 @@
 
 import argparse
 import json
+import math
+import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +13,29 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.manifest import Manifest
+from rlpyt.cli.arguments import positive, seed
 from rlpyt.cli.command import Command
-from rlpyt.cli.rundir import find_run, load_runner
-from rlpyt.cli.video import record_video
+from rlpyt.cli.rundir import checkpoints_of, find_run, load_runner
+from rlpyt.cli.video import check_video, record_video
 from rlpyt.data import TrajInfo
-from rlpyt.logging.statistics import five_statistics
+from rlpyt.logging.statistics import STATISTICS, five_statistics
+from rlpyt.logging.table import format_number
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.utils.device import resolve_device
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["COMMAND"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the run's directory")
-    parser.add_argument("--episodes", type=int, default=50, help="default 50")
     parser.add_argument(
-        "--seed", type=int, default=None, help="of the evaluation; default: the run's"
+        "--episodes", type=positive, default=50, metavar="N", help="how many (default 50)"
+    )
+    parser.add_argument(
+        "--seed", type=seed, metavar="N", help="of the evaluation (default: the run's)"
     )
     parser.add_argument(
         "--best", action="store_true", help="the best checkpoint instead of the newest"
@@ -36,17 +45,29 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--video", type=Path, metavar="FILE.mp4", help="also record one episode")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, ... (default auto)"
+    )
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir = find_run(args.run_dir)
+    with redirect_stdout(sys.stderr):  # what environments print is no part of the result
+        result = _evaluate(run_dir, args)
+    if args.json:
+        print(json.dumps(result, allow_nan=False))
+    else:
+        _show(result, run_dir)
+    return 0
+
+
+def _evaluate(run_dir: Path, args: argparse.Namespace) -> dict[str, Any]:
+    if args.video is not None:
+        check_video(args.video)
     runner = load_runner(run_dir)
     manifest = _load_agent(runner, run_dir, args)
     seed = runner.seed if args.seed is None else args.seed
-    evaluator = Evaluator(
-        episodes=args.episodes, n_envs=min(10, args.episodes), greedy=not args.stochastic
-    )
+    evaluator = _evaluator(runner, args)
     evaluator.initialize(runner.agent, runner.sampler, seed=seed, discount=runner.algo.discount)
     try:
         trajs = evaluator.evaluate(0)
@@ -54,20 +75,31 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         evaluator.shutdown()
     result = _result(trajs, manifest, seed)
     if args.video is not None:
-        result["video"] = str(
-            record_video(runner, args.video, seed=seed, greedy=not args.stochastic)
-        )
-    _show(result, run_dir, as_json=args.json)
-    return 0
+        video = record_video(runner, args.video, seed=seed, greedy=not args.stochastic)
+        result["video"] = str(video)
+    return result
 
 
-def _load_agent(runner: MinibatchRl, run_dir: Path, args: argparse.Namespace) -> Any:
+def _evaluator(runner: MinibatchRl, args: argparse.Namespace) -> Evaluator:
+    """The run's own evaluator, where it has one, for the episodes asked for."""
+    n_envs, greedy = min(10, args.episodes), not args.stochastic
+    own = Evaluator() if runner.evaluator is None else runner.evaluator
+    return replace(own, episodes=args.episodes, n_envs=n_envs, greedy=greedy)
+
+
+def _load_agent(runner: MinibatchRl, run_dir: Path, args: argparse.Namespace) -> Manifest:
     """Build the agent and give it the checkpoint's parameters."""
     if runner.torch_threads is not None:
         torch.set_num_threads(runner.torch_threads)
-    checkpointer = Checkpointer(run_dir / "checkpoints")
-    best = checkpointer.best() if args.best else None
-    state, manifest = checkpointer.load(best) if best else checkpointer.load_latest()
+    checkpoints = checkpoints_of(run_dir)
+    if args.best:
+        best = checkpoints.best()
+        if best is None:
+            what = f"{run_dir} has no best checkpoint: no episode had ended before any was saved"
+            raise RlpytError("checkpoint", what, hint="leave out --best")
+        state, manifest = checkpoints.load(best)
+    else:
+        state, manifest = checkpoints.load_latest()
     runner.agent.initialize(
         runner.sampler.env_spaces(), seed=runner.seed, device=resolve_device(args.device)
     )
@@ -75,7 +107,7 @@ def _load_agent(runner: MinibatchRl, run_dir: Path, args: argparse.Namespace) ->
     return manifest
 
 
-def _result(trajs: list[TrajInfo], manifest: Any, seed: int) -> dict[str, Any]:
+def _result(trajs: list[TrajInfo], manifest: Manifest, seed: int) -> dict[str, Any]:
     rows = [traj.columns() for traj in trajs]
     result: dict[str, Any] = {
         "episodes": len(rows),
@@ -84,36 +116,40 @@ def _result(trajs: list[TrajInfo], manifest: Any, seed: int) -> dict[str, Any]:
         "cum_steps": manifest.cum_steps,
     }
     for name in rows[0] if rows else ():
-        result |= five_statistics(name, [row[name] for row in rows])
+        statistics = five_statistics(name, [row[name] for row in rows])
+        result |= {key: x if math.isfinite(x) else None for key, x in statistics.items()}
     return result
 
 
-def _show(result: dict[str, Any], run_dir: Path, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result))
-        return
-    table = Table(
-        title=f"{run_dir}: {result['episodes']} episodes after {result['cum_steps']:,} steps, seed {result['seed']}"
-    )
-    for column in ("", "Average", "Std", "Median", "Min", "Max"):
-        table.add_column(column, justify="left" if not column else "right")
+def _show(result: dict[str, Any], run_dir: Path) -> None:
+    console = Console(highlight=False)
+    steps = f"{result['cum_steps']:,} steps"
+    heading = f"{result['episodes']} episodes after {steps}, evaluation seed {result['seed']}"
+    console.print(f"{run_dir}: {heading}", markup=False, emoji=False, soft_wrap=True)
+    table = Table("", box=None, pad_edge=False)
+    for statistic in STATISTICS:
+        table.add_column(statistic, justify="right", style="bold" if statistic == "Average" else "")
     for key in result:
-        if key.endswith("Average"):
-            name = key.removesuffix("Average")
-            values = [
-                result[name + suffix] for suffix in ("Average", "Std", "Median", "Min", "Max")
-            ]
-            table.add_row(name, *[f"{value:.4g}" for value in values])
-    console = Console()
-    console.print(table)
+        if key.endswith(STATISTICS[0]):
+            name = key.removesuffix(STATISTICS[0])
+            values = [result[f"{name}{statistic}"] for statistic in STATISTICS]
+            table.add_row(name, *["-" if x is None else format_number(x) for x in values])
+    if table.rows:
+        console.print(table)
     if "video" in result:
-        console.print(f"video: {result['video']}")
+        console.print(f"video: {result['video']}", markup=False, emoji=False, soft_wrap=True)
 
 
 COMMAND = Command(
     summary="evaluate a trained agent",
-    description="Run episodes with the newest parameters of RUN_DIR, on seeds that training never used.",
-    examples="examples:\n  rlpyt eval data/cartpole --episodes 50\n  rlpyt eval data/cartpole --json --video out.mp4",
+    description=(
+        "Run episodes with the newest parameters of RUN_DIR, on seeds that training never used."
+    ),
+    examples=(
+        "examples:\n"
+        "  rlpyt eval data/cartpole --episodes 50\n"
+        "  rlpyt eval data/cartpole --json --video out.mp4"
+    ),
     add_arguments=_add_arguments,
     run=_run,
 )

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import torch
 
-from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.hashing import state_hash
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.cli.command import Command
-from rlpyt.cli.rundir import find_run
+from rlpyt.cli.rundir import checkpoints_of, find_run
 
 __all__ = ["COMMAND"]
 
@@ -19,7 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
-    state, _manifest = Checkpointer(find_run(args.run_dir) / "checkpoints").load_latest()
+    state, _manifest = checkpoints_of(find_run(args.run_dir)).load_latest()
     arrays, _skeleton = flatten(state["agent"])
     print(state_hash({name: torch.as_tensor(array) for name, array in arrays.items()}))
     return 0
@@ -27,7 +26,10 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 COMMAND = Command(
     summary="SHA-256 of a run's newest parameters",
-    description="Print one SHA-256 over names, types, shapes and bits of the parameters in the newest checkpoint.",
+    description=(
+        "Print one SHA-256 over names, types, shapes and bits of the parameters in the newest\n"
+        "checkpoint: runs with equal parameters print equal lines."
+    ),
     examples="example:\n  rlpyt hash data/cartpole",
     add_arguments=_add_arguments,
     run=_run,

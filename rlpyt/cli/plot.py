@@ -14,10 +14,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "dirs", type=Path, nargs="+", metavar="DIR", help="runs, or folders of runs"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("curve.png"), metavar="FILE", help="default curve.png"
+        "--out",
+        type=Path,
+        default=Path("curve.png"),
+        metavar="FILE",
+        help=".png, .pdf or .svg (default curve.png)",
     )
-    parser.add_argument("--x", default="Diagnostics/CumSteps", metavar="COLUMN")
-    parser.add_argument("--y", default=None, metavar="COLUMN", help="default ReturnAverage")
+    parser.add_argument(
+        "--x",
+        default="Diagnostics/CumSteps",
+        metavar="COLUMN",
+        help="of progress.csv (default Diagnostics/CumSteps)",
+    )
+    parser.add_argument(
+        "--y", default=None, metavar="COLUMN", help="of progress.csv (default ReturnAverage)"
+    )
     parser.add_argument(
         "--smooth", type=int, default=0, metavar="ROWS", help="moving average over so many rows"
     )
@@ -30,7 +41,10 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 COMMAND = Command(
     summary="draw learning curves",
-    description="Draw the curves of every run in the given folders; runs that differ only by seed share a line and a band.",
+    description=(
+        "Draw the curves of every run in the given folders; runs that differ only by seed share\n"
+        "a line and a band."
+    ),
     examples="example:\n  rlpyt plot data/cartpole data/acrobot --out curves.png",
     add_arguments=_add_arguments,
     run=_run,

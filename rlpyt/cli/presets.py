@@ -24,10 +24,13 @@ from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["ALGORITHMS", "Kind", "Recurrent", "default_runner", "kind_of"]
+__all__ = ["ALGORITHMS", "Kind", "Recurrent", "check_algorithm", "default_runner", "kind_of"]
 
 Kind = Literal["discrete", "continuous", "image"]
+"""What decides the defaults: images observed, else whether actions are real numbers."""
+
 Recurrent = Literal["none", "lstm", "gru"]
+"""Which recurrent part a model is given."""
 
 
 def kind_of(env_spaces: EnvSpaces) -> Kind:
@@ -119,14 +122,18 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, Kind, Recurrent], MinibatchRl]] = 
 """Name on the command line to the function that builds its default runner."""
 
 
+def check_algorithm(name: str) -> None:
+    """Raise for an unknown algorithm, with the nearest known one."""
+    if name not in ALGORITHMS:
+        hint = did_you_mean(name, ALGORITHMS)
+        raise RlpytError("config", f"unknown algorithm {name!r}", hint=hint)
+
+
 def default_runner(algorithm: str, env: EnvConfig, recurrent: Recurrent = "none") -> MinibatchRl:
     """The default runner of ``algorithm`` for ``env``, whose spaces are looked at.
 
     Raises:
         RlpytError: for an unknown algorithm or environment, with the nearest known one.
     """
-    if algorithm not in ALGORITHMS:
-        raise RlpytError(
-            "config", f"unknown algorithm {algorithm!r}", hint=did_you_mean(algorithm, ALGORITHMS)
-        )
+    check_algorithm(algorithm)
     return ALGORITHMS[algorithm](env, kind_of(peek_spaces(env)), recurrent)

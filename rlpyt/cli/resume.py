@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.command import Command
-from rlpyt.cli.rundir import draw_curve, find_run, load_params, load_runner
+from rlpyt.cli.rundir import checkpoints_of, draw_curve, find_run, load_params, load_runner
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.saver import read_run_state
 
@@ -13,13 +14,12 @@ __all__ = ["COMMAND"]
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the run's directory")
-    parser.add_argument("--no-tensorboard", action="store_true", help="write no event files")
-    parser.add_argument("--no-plot", action="store_true", help="draw no curve.png at the end")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_output_options(parser)
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir = find_run(args.run_dir)
+    checkpoints_of(run_dir)
     params = load_params(run_dir)
     runner = load_runner(run_dir)
     logger = Logger(
@@ -32,11 +32,11 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     )
     try:
         if read_run_state(run_dir) == "done":
-            logger.text("this run is complete: nothing is left to do", runner.n_itr)
+            logger.text(f"{run_dir} is complete: nothing is left to do", runner.n_itr)
             return 0
         runner.train(logger, resume=True)
         if not args.no_plot:
-            logger.text(f"learning curve: {draw_curve(run_dir)}", runner.n_itr)
+            logger.text(draw_curve(run_dir), runner.n_itr)
     finally:
         logger.close()
     return 0
@@ -45,8 +45,8 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
 COMMAND = Command(
     summary="continue an interrupted run",
     description=(
-        "Continue the run in RUN_DIR from its newest sound checkpoint: the result is bit for bit what the\n"
-        "uninterrupted run would have given."
+        "Continue the run in RUN_DIR from its newest sound checkpoint: the result is bit for bit\n"
+        "what the uninterrupted run would have given."
     ),
     examples="example:\n  rlpyt resume data/cartpole",
     add_arguments=_add_arguments,

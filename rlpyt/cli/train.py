@@ -1,13 +1,13 @@
 """``rlpyt train``: one command to a learning curve."""
 
 import argparse
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from rlpyt.cli.command import Command
-from rlpyt.cli.presets import ALGORITHMS, default_runner
-from rlpyt.cli.rundir import draw_curve
+from rlpyt.cli.arguments import add_output_options, positive, seed
+from rlpyt.cli.command import USAGE_ERROR, Command, print_error
+from rlpyt.cli.presets import ALGORITHMS, check_algorithm, default_runner
+from rlpyt.cli.rundir import NewRunDir, draw_curve, was_stopped
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import default_log_dir
 from rlpyt.logging.logger import Logger
@@ -19,32 +19,30 @@ from rlpyt.utils.errors import RlpytError
 __all__ = ["COMMAND"]
 
 
-def _positive(text: str) -> int:
-    try:
-        value = int(float(text.replace("_", ""))) if "e" in text.lower() else int(text)
-    except ValueError:
-        value = 0
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("algorithm", help=f"one of: {', '.join(sorted(ALGORITHMS))}")
-    parser.add_argument("env", help='Gymnasium id, or "module:callable" that makes an environment')
-    parser.add_argument("--steps", type=_positive, help="environment steps in all")
-    parser.add_argument("--seed", type=_seed, default=0, help="of the whole run (default 0)")
     parser.add_argument(
-        "--n-envs", type=_positive, help="environments stepped together (default 8)"
+        "algorithm",
+        metavar="ALGORITHM",
+        help=f"one of: {', '.join(sorted(ALGORITHMS))}",
     )
-    parser.add_argument("--recurrent", choices=["none", "lstm", "gru"], default="none")
+    parser.add_argument(
+        "env", metavar="ENV", help='Gymnasium id, or "module:callable" that makes an environment'
+    )
+    parser.add_argument(
+        "--steps", type=positive, metavar="N", help="environment steps in all (1e6 is a number too)"
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="of the whole run (default 0)"
+    )
+    parser.add_argument(
+        "--n-envs", type=positive, metavar="N", help="environments stepped together (default 8)"
+    )
+    parser.add_argument(
+        "--recurrent",
+        choices=["none", "lstm", "gru"],
+        default="none",
+        help="the agent's memory (default none)",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -53,40 +51,42 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--eval-episodes",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="evaluate offline, N episodes each time",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, ... (default auto)")
-    parser.add_argument("--no-tensorboard", action="store_true", help="write no event files")
-    parser.add_argument("--no-plot", action="store_true", help="draw no curve.png at the end")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, ... (default auto)"
+    )
+    add_output_options(parser)
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
-    runner = _build(args, overrides)
     name = f"{args.algorithm}_{args.env}".replace("/", "-").replace(":", "-")
-    run_dir = args.out or default_log_dir(name) / "run_0"
-    existed = run_dir.exists()
-    _refuse_taken(run_dir)
-    logger = Logger(run_dir, name, 0, tensorboard=not args.no_tensorboard, console=not args.quiet)
-    try:
-        logger.text(f"{args.algorithm} on {args.env}, seed {args.seed}, into {run_dir}", 0)
-        runner.train(logger)
-        if not args.no_plot:
-            logger.text(f"learning curve: {draw_curve(run_dir)}", runner.n_itr)
-    except RlpytError:
-        if not existed and runner.cum_steps == 0:
-            shutil.rmtree(run_dir, ignore_errors=True)  # it never started: leave nothing behind
-        raise
-    finally:
-        logger.close()
+    run_dir: Path = args.out or default_log_dir(name) / "run_0"
+    with NewRunDir(run_dir) as claim:
+        try:
+            runner = _build(args, overrides)
+        except RlpytError as error:  # whatever its code: the command line asks for what is not
+            print_error(error)
+            return USAGE_ERROR
+        console = not args.quiet
+        logger = Logger(run_dir, name, 0, tensorboard=not args.no_tensorboard, console=console)
+        try:
+            runner.train(logger)
+            if not args.no_plot:
+                logger.text(draw_curve(run_dir), runner.n_itr)
+            logger.text(f"evaluate it with `rlpyt eval {run_dir}`", runner.n_itr)
+        finally:
+            claim.begun = runner.cum_steps > 0 or was_stopped(run_dir)
+            logger.close()
     return 0
 
 
 def _build(args: argparse.Namespace, overrides: list[str]) -> MinibatchRl:
     """The default runner with what the command line changes."""
-    runner = default_runner(args.algorithm, EnvConfig(id=args.env), args.recurrent)
+    check_algorithm(args.algorithm)
+    runner = default_runner(args.algorithm, _env(args, overrides), args.recurrent)
     runner = replace(runner, seed=args.seed, device=args.device)
     if args.steps is not None:
         runner = replace(runner, n_steps=args.steps)
@@ -97,14 +97,13 @@ def _build(args: argparse.Namespace, overrides: list[str]) -> MinibatchRl:
     return apply_overrides(runner, overrides)
 
 
-def _refuse_taken(run_dir: Path) -> None:
-    """A second run never erases the first."""
-    if (run_dir / "progress.csv").exists() or (run_dir / "checkpoints").exists():
-        raise RlpytError(
-            "directory",
-            f"{run_dir} already holds a run",
-            hint=f"continue it with `rlpyt resume {run_dir}`, or choose another --out",
-        )
+def _env(args: argparse.Namespace, overrides: list[str]) -> EnvConfig:
+    """The environment with its overrides: its spaces, which choose the defaults, may depend on
+    them.
+    """
+    draft = ALGORITHMS[args.algorithm](EnvConfig(id=args.env), "discrete", "none")
+    chosen = [override for override in overrides if override.startswith("sampler.env.")]
+    return EnvConfig.of(apply_overrides(draft, chosen).sampler.env)
 
 
 COMMAND = Command(
@@ -117,7 +116,9 @@ COMMAND = Command(
         "examples:\n"
         "  rlpyt train ppo CartPole-v1 --steps 100000 --seed 0 --out data/cartpole\n"
         "  rlpyt train a2c Acrobot-v1 --n-envs 16 algo.learning_rate=1e-3\n"
-        "  rlpyt train ppo Pendulum-v1 --eval-episodes 20 agent.model_kwargs.hidden_sizes=[256,256]"
+        "  rlpyt train ppo Pendulum-v1 --eval-episodes 20 "
+        "agent.model_kwargs.hidden_sizes=[256,256]\n"
+        "  rlpyt train ppo my_package.envs:make_maze sampler.env.kwargs.size=9 --recurrent lstm"
     ),
     add_arguments=_add_arguments,
     run=_run,

@@ -116,13 +116,11 @@ def _make_native(config: EnvConfig, n_envs: int) -> GymVectorEnv[Any, Any, Any]:
 
 
 def peek_spaces(config: EnvConfig) -> EnvSpaces:
-    """The spaces of one environment, from an instance that is closed again."""
-    if config.vectorization == "native":
-        native = _make_native(config, 1)
-        found = EnvSpaces(native.single_observation_space, native.single_action_space)
-        native.close()
-        return found
-    env = build_env(config)
-    found = EnvSpaces(env.observation_space, env.action_space)
+    """The spaces of one environment, from an instance that is closed again.
+
+    Raises:
+        RlpytError: as :func:`build_vector_env` does, and for a constructor that raises.
+    """
+    env = build_vector_env(config, range(1), seed=0)
     env.close()
-    return found
+    return env.spaces

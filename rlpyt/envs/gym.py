@@ -48,7 +48,7 @@ def make_env(
     if not isinstance(env, str):
         return _called(env, kwargs)
     module_name, colon, name = env.partition(":")
-    if colon and name.isidentifier():
+    if colon and all(part.isidentifier() for part in name.split(".")):
         return _called(_imported(module_name, name), kwargs)
     return _registered(env, kwargs)
 
@@ -98,16 +98,19 @@ def _imported(module_name: str, name: str) -> object:
             where=f"{module_name}:{name}",
             hint="install the package, or put its folder on PYTHONPATH",
         ) from cause
-    members = vars(module)
-    if name in members:
-        return members[name]
-    known = [key for key, value in members.items() if callable(value) and not key.startswith("_")]
-    raise RlpytError(
-        "env",
-        f"module {module_name!r} has no {name!r}",
-        where=f"{module_name}:{name}",
-        hint=did_you_mean(name, known) if known else "it defines no public callable",
-    )
+    found: Any = module
+    for part in name.split("."):
+        members = vars(found)
+        if part not in members:
+            known = [key for key, v in members.items() if callable(v) and not key.startswith("_")]
+            raise RlpytError(
+                "env",
+                f"module {module_name!r} has no {name!r}",
+                where=f"{module_name}:{name}",
+                hint=did_you_mean(part, known) if known else "it defines no public callable",
+            )
+        found = members[part]
+    return found
 
 
 def _registered(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:

@@ -6,6 +6,7 @@ import math
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, NoReturn, final
 
 import gymnasium
@@ -119,7 +120,7 @@ class LoopVectorEnv(VectorEnv):
         ) as error:  # whatever a user's environment raises is reported with its place
             self._raise(i, "step", error)
         self._write_scalars(out, rewards, ends, cuts)
-        self._check_finite(observation, out.reward)
+        self._check_finite(observation, out.reward, rewards)
         if True in ends or True in cuts:
             self._end_episodes(out, [a or b for a, b in zip(ends, cuts, strict=True)])
         return valid
@@ -184,10 +185,12 @@ class LoopVectorEnv(VectorEnv):
         for name, leaf in env_info.items():
             leaf[i] = info.get(name, 0)
 
-    def _check_finite(self, observation: Any, reward: Any = None) -> None:
+    def _check_finite(self, observation: Any, reward: Any = None, returned: Any = None) -> None:
         found = self._checks.first_bad(observation, reward)
         if found is not None:
             i, field, value = found
+            if field == "reward":
+                check_reward(self.env_indices[i], returned[i])
             raise RlpytError(
                 "env",
                 f"env {self.env_indices[i]} returned {field} = {value}, expected a finite number",
@@ -204,13 +207,7 @@ class LoopVectorEnv(VectorEnv):
         return RlpytError(error.code, what, where=self._place(i), hint=error.hint)
 
     def _raise(self, i: int, method: str, error: Exception) -> NoReturn:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        raise RlpytError(
-            "env",
-            f"env {self.env_indices[i]} raised {type(error).__name__} in {method}: {error}",
-            where=f"{frame.filename}:{frame.lineno}, {self._place(i)}",
-            hint="run `rlpyt env-check` on this environment",
-        ) from error
+        raise _raised(self.env_indices[i], f"in {method}", error, self._place(i)) from error
 
     def state_dict(self) -> dict[str, Any]:
         """Episode numbers, steps, waiting environments, and each environment's state or its actions
@@ -224,13 +221,10 @@ class LoopVectorEnv(VectorEnv):
 
     def _env_state(self, i: int) -> dict[str, Any]:
         env = self._envs[i]
-        if isinstance(env, StatefulEnv):
-            return {"own": env.get_state()}
-        return {
-            "actions": list(self._log[i])
-            if not self._discrete
-            else np.array(self._log[i], dtype=np.int64)
-        }
+        log = self._log[i]
+        actions = np.array(log, dtype=np.int64) if self._discrete else list(log)
+        own = {"own": env.get_state()} if isinstance(env, StatefulEnv) else {}
+        return {"actions": actions, **own}
 
     def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> None:
         """Continue from ``state``; environments without a state of their own replay their actions.
@@ -266,9 +260,16 @@ class LoopVectorEnv(VectorEnv):
             )
 
     def close(self) -> None:
-        """Close every environment."""
-        for env in self._envs:
-            env.close()
+        """Close every environment, the others too where one raises."""
+        with ExitStack() as stack:
+            for i in range(self.n_envs):
+                stack.callback(self._close_one, i)
+
+    def _close_one(self, i: int) -> None:
+        try:
+            self._envs[i].close()
+        except Exception as error:  # as in step
+            raise _raised(self.env_indices[i], "in close", error) from error
 
 
 def _zero_row(observation: Any, i: int) -> None:
@@ -284,12 +285,18 @@ def _guard_construction(
     except RlpytError:
         raise
     except Exception as error:  # whatever a user's constructor raises is reported with its place
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        raise RlpytError(
-            "env",
-            f"env {index} raised {type(error).__name__} in its constructor: {error}",
-            where=f"{frame.filename}:{frame.lineno}",
-        ) from error
+        raise _raised(index, "in its constructor", error) from error
+
+
+def _raised(index: int, method: str, error: Exception, place: str = "") -> RlpytError:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    line = f"{frame.filename}:{frame.lineno}"
+    return RlpytError(
+        "env",
+        f"env {index} raised {type(error).__name__} {method}: {error}",
+        where=f"{line}, {place}" if place else line,
+        hint="run `rlpyt env-check` on this environment",
+    )
 
 
 def _strip(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], float]:

@@ -11,9 +11,10 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector import VectorEnv as GymVectorEnv
 
 from rlpyt.data import EnvSpaces, EnvStep
+from rlpyt.envs.edge import FiniteCheck
 from rlpyt.envs.spaces import space_children
 from rlpyt.envs.vector import VectorEnv
-from rlpyt.utils.buffer import buffer_map, leaves
+from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int
 
@@ -53,16 +54,24 @@ class NativeVectorEnv(VectorEnv):
         self.invalid_steps = mode == AutoresetMode.NEXT_STEP
         self.spaces = EnvSpaces(self._envs.single_observation_space, self._envs.single_action_space)
         self._first_index = env_indices[0]
-        self._seed = seed_int(seed, stream, env_indices[0])
+        self._seed, self._stream = seed, stream
+        self._first_episode = 0
+        self._checks = FiniteCheck(self.spaces.observation)
         self._max_log = max_log
         self._log: list[Any] | None = []
         self._resetting = np.zeros(self.n_envs, dtype=bool)
 
     def reset(self, observation: Any, *, first_episode: int = 0) -> None:
         """Start an episode everywhere; write the first observations."""
-        obs, _info = self._envs.reset(seed=self._seed + first_episode)
+        self._first_episode = first_episode
+        obs, _info = self._envs.reset(seed=self._reset_seed())
         _copy(self.spaces.observation, observation, obs)
+        self._check(observation)
         self._log = []
+        self._resetting[:] = False
+
+    def _reset_seed(self) -> int:
+        return seed_int(self._seed, self._stream, self._first_index, self._first_episode)
 
     def decorrelate(self, max_steps: int, observation: Any) -> None:
         """Not possible: these environments cannot be stepped one by one."""
@@ -81,15 +90,15 @@ class NativeVectorEnv(VectorEnv):
             if len(self._log) > self._max_log:
                 self._log = None
         obs, reward, terminated, truncated, info = self._envs.step(native_action)
-        self._check(obs, reward)
         _copy(self.spaces.observation, out.observation, obs)
         out.reward[:] = reward
+        self._check(out.observation, out.reward)
         out.terminated[:] = terminated
         out.truncated[:] = truncated
         done = out.terminated | out.truncated
         if not self.invalid_steps:
             if done.any():
-                _copy_rows(self.spaces.observation, out.final_observation, info["final_obs"], done)
+                _copy_final(self.spaces.observation, out.final_observation, info["final_obs"], done)
             return None
         valid = ~self._resetting
         if done.any():
@@ -99,17 +108,16 @@ class NativeVectorEnv(VectorEnv):
         self._resetting = done
         return valid
 
-    def _check(self, obs: Any, reward: Any) -> None:
-        for field, array in (("reward", reward), ("observation", obs)):
-            if isinstance(array, np.ndarray) and array.dtype.kind == "f":
-                bad = np.argwhere(~np.isfinite(array))
-                if len(bad):
-                    row = tuple(bad[0].tolist())
-                    raise RlpytError(
-                        "env",
-                        f"env {self._first_index + row[0]} returned "
-                        f"{field}{list(row[1:]) or ''} = {array[row]}, expected a finite number",
-                    )
+    def _check(self, observation: Any, reward: Any = None) -> None:
+        found = self._checks.first_bad(observation, reward)
+        if found is not None:
+            row, field, value = found
+            raise RlpytError(
+                "env",
+                f"env {self._first_index + row} returned {field} = {value}, "
+                "expected a finite number",
+                hint="mend the environment, or look at it with `rlpyt env-check`",
+            )
 
     def reset_idle(self, observation: Any) -> np.ndarray[Any, Any]:
         """Nothing ever waits in a native vector environment."""
@@ -124,11 +132,16 @@ class NativeVectorEnv(VectorEnv):
                 "its state cannot be saved exactly",
                 hint='use vectorization="loop" where runs must resume',
             )
-        return {"actions": list(self._log), "resetting": self._resetting.copy()}
+        return {
+            "first_episode": self._first_episode,
+            "actions": list(self._log),
+            "resetting": self._resetting.copy(),
+        }
 
     def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> None:
         """Reset with the same seed and take the same actions again."""
-        self._envs.reset(seed=self._seed)
+        self._first_episode = state["first_episode"]
+        self._envs.reset(seed=self._reset_seed())
         for action in state["actions"]:
             self._envs.step(action)
         self._log = list(state["actions"])
@@ -143,35 +156,36 @@ def _set(destination: Any, mask: Any, source: Any) -> None:
     destination[mask] = source[mask]
 
 
-def _copy(space: Any, destination: Any, value: Any) -> None:
-    """Copy a batched Gymnasium observation into a tree."""
-    children = space_children(space)
-    if children is None:
-        destination[:] = value - space.start if isinstance(space, spaces.Discrete) else value
-        return
-    parts = [value[name] for name in children] if isinstance(space, spaces.Dict) else list(value)
-    for child, leaf, part in zip(children.values(), destination, parts, strict=True):
-        _copy(child, leaf, part)
+def _copy(space: Any, destination: Any, value: Any, rows: Any = slice(None)) -> None:
+    """Copy ``rows`` of a batched Gymnasium observation into a tree."""
+    for leaf_space, leaf, part in _leaf_parts(space, destination, value):
+        leaf[rows] = _from_zero(leaf_space, part[rows])
 
 
-def _copy_rows(space: Any, destination: Any, rows: Any, mask: Any) -> None:
-    """Copy final observations, dense or as an object array with ``None`` where no episode ended."""
-    if isinstance(rows, np.ndarray) and rows.dtype != object:
-        for leaf, source in zip(leaves(destination), [rows], strict=True):
-            leaf[mask] = source[mask]
+def _copy_final(space: Any, destination: Any, value: Any, mask: Any) -> None:
+    """Copy final observations, batched or as an object array with ``None`` where none ended."""
+    if not isinstance(value, np.ndarray) or value.dtype != object:
+        _copy(space, destination, value, mask)
         return
     for i in np.flatnonzero(mask).tolist():
-        _copy_row(space, destination, rows[i], i)
+        for leaf_space, leaf, part in _leaf_parts(space, destination, value[i]):
+            leaf[i] = _from_zero(leaf_space, part)
 
 
-def _copy_row(space: Any, destination: Any, value: Any, i: int) -> None:
+def _leaf_parts(space: Any, tree: Any, value: Any) -> list[tuple[Any, Any, Any]]:
+    """(space, leaf of ``tree``, part of the Gymnasium ``value``) of every leaf."""
     children = space_children(space)
     if children is None:
-        destination[i] = value
-        return
+        return [(space, tree, value)]
     parts = [value[name] for name in children] if isinstance(space, spaces.Dict) else list(value)
-    for child, leaf, part in zip(children.values(), destination, parts, strict=True):
-        _copy_row(child, leaf, part, i)
+    triples = zip(children.values(), tree, parts, strict=True)
+    return [found for child, node, part in triples for found in _leaf_parts(child, node, part)]
+
+
+def _from_zero(space: Any, value: Any) -> Any:
+    """``value`` counted from 0, as in every tree, whatever the space's ``start``."""
+    is_counted = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
+    return value - space.start if is_counted else value
 
 
 def _to_native(space: Any, action: Any) -> Any:

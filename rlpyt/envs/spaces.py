@@ -110,5 +110,5 @@ def action_from_tree(space: Space[Any], tree: Any, index: int) -> Any:
     if isinstance(space, spaces.MultiDiscrete):
         return row + space.start
     if isinstance(space, spaces.Box):
-        return np.clip(row, space.low, space.high).astype(space.dtype, copy=False)
+        return np.asarray(np.clip(row, space.low, space.high), dtype=space.dtype)
     return row.astype(space.dtype, copy=True)

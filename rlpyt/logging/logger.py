@@ -5,11 +5,11 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from rich.console import Console
-
+from rlpyt.logging.console import RunConsole
 from rlpyt.logging.files import ProgressCsv, directory_error, make_run_dir, write_atomic
 from rlpyt.logging.table import metrics_table
 from rlpyt.logging.tensorboard import TensorBoardSink
@@ -62,7 +62,7 @@ class Logger:
         self._step = -1
         self._failures = 0
         self._warned: set[str] = set()
-        self.console = Console(quiet=not console, highlight=False)
+        self.console = RunConsole(quiet=not console, highlight=False)
 
     def log_params(self, config: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
         """Write ``params.json`` and ``variant.json``.
@@ -89,20 +89,19 @@ class Logger:
             except OSError as error:
                 raise directory_error(path, error) from error
 
-    def text(self, message: str, itr: int) -> None:
-        """Append ``message`` to debug.log and print it, each line with time, run and iteration."""
+    def text(self, message: str, itr: int, *, show: bool = True) -> None:
+        """Append ``message`` to debug.log, each line with time, run and iteration; print it too,
+        if ``show``.
+        """
         prefix = f"{datetime.now():%Y-%m-%d %H:%M:%S.%f}  | {self.name}_{self.run_ID} itr #{itr} "
         lines = [f"{prefix}{line}" for line in message.splitlines() or [""]]
-
-        def show() -> None:
-            for line in lines:
-                self.console.print(line, markup=False, style="dim", soft_wrap=True)
-
         self._attempt("debug.log", lambda: self._write_text(lines))
-        self._attempt("console", show)
+        if show:
+            printed = partial(self.console.print, markup=False, emoji=False, soft_wrap=True)
+            self._attempt("console", lambda: printed(message))
 
     def row(self, values: Mapping[str, float], step: int) -> None:
-        """Log one row at environment step ``step``: to file, TensorBoard and console.
+        """Log one row at environment step ``step``: to file, TensorBoard and, as a table, terminal.
 
         Raises:
             RlpytError: ``directory``, when progress.csv could not be written ten times in a row,
@@ -114,7 +113,7 @@ class Logger:
         sink = self._tensorboard
         if sink is not None and not self._attempt("TensorBoard", lambda: sink.write(values, step)):
             self._tensorboard = None  # its thread prints a traceback at each failure: once will do
-        if not self.console.quiet:
+        if self.console.is_terminal and not self.console.quiet:
             title = f"{self.name}_{self.run_ID} · {step:,} steps"
             self._attempt("console", lambda: self.console.print(metrics_table(title, values)))
 

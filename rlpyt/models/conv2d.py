@@ -16,6 +16,7 @@ __all__ = [
     "Conv2d",
     "ImageLayout",
     "channels_first",
+    "flatten_image",
     "image_layout",
     "image_size",
     "is_image",

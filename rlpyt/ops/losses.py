@@ -19,7 +19,12 @@ def valid_mean(x: Tensor, valid: Tensor | None = None) -> Tensor:
 
 
 def normalize(x: Tensor, valid: Tensor | None = None, eps: float = 1e-8) -> Tensor:
-    """(x - mean) / (std + eps) over the valid entries, with the unbiased standard deviation."""
+    """(x - mean) / (std + eps) over the valid entries, with the unbiased standard deviation.
+
+    A single entry, which has no deviation, stays as it is.
+    """
+    if x.numel() == 1:
+        return x
     if valid is None:
         return (x - x.mean()) / (x.std() + eps)
     weight = valid.to(x.dtype)

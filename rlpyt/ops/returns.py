@@ -66,7 +66,7 @@ def discount_return(reward: Tensor, done: Tensor, next_value: Tensor, discount: 
     cut = done.clone()
     cut[-1] = True
     last = torch.where(cut, discount * next_value, 0.0)
-    decay = torch.where(done, 0.0, discount).to(reward.dtype)
+    decay = discount * (~done).to(reward.dtype)
     return reverse_linear_recurrence(reward + last, decay)
 
 
@@ -97,5 +97,5 @@ def generalized_advantage_estimation(
         A, [T, B].
     """
     delta = reward + discount * next_value - value
-    decay = torch.where(done, 0.0, discount * gae_lambda).to(delta.dtype)
+    decay = discount * gae_lambda * (~done).to(delta.dtype)
     return reverse_linear_recurrence(delta, decay)

@@ -2,6 +2,8 @@
 each.
 """
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -10,6 +12,7 @@ from rlpyt.data import TrajInfo
 from rlpyt.envs.build import EnvConfig, build_vector_env
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.samplers.collector import Collector
+from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream
 
 __all__ = ["Evaluator"]
@@ -24,20 +27,27 @@ class Evaluator:
     """Runs ``episodes`` episodes spread evenly over ``n_envs`` environments.
 
     The number of episodes is fixed *per environment*: taking whichever finish first would favour
-    short ones.
-    Environments and actions draw from streams that training never uses, new ones for each
-    ``round``.
+    short ones. Environments and actions draw from streams that training never uses, new ones for
+    each ``round``.
     """
 
     episodes: int = 10
     n_envs: int = 10
     greedy: bool = True  # take the mode; False: sample
     max_steps: int = 1_000_000  # over all environments; what is unfinished by then is left out
-    env: EnvConfig | str | Any = None  # None: as in training
+    env: EnvConfig | str | Callable[..., Any] | None = None  # None: as in training
     _collector: Collector | None = field(init=False, repr=False, compare=False, default=None)
 
     def initialize(self, agent: Agent, sampler: BaseSampler, *, seed: int, discount: float) -> None:
-        """Make the environments: the sampler's kind, where the evaluator has none of its own."""
+        """Make the environments: the sampler's kind, where the evaluator has none of its own.
+
+        Raises:
+            RlpytError: for numbers below 1, and what the environments raise.
+        """
+        for name in ("episodes", "n_envs", "max_steps"):
+            if getattr(self, name) < 1:
+                what = f"evaluator.{name}={getattr(self, name)}"
+                raise RlpytError("config", what, hint="use 1 or more")
         config = EnvConfig.of(sampler.env if self.env is None else self.env)
         self._B = min(self.n_envs, self.episodes)
         self._agent, self._seed = agent, seed
@@ -58,7 +68,10 @@ class Evaluator:
         )
 
     def evaluate(self, round: int) -> list[TrajInfo]:
-        """The episodes of one evaluation; ``round`` (the iteration, say) chooses the seeds."""
+        """The episodes of one evaluation; ``round`` (the iteration, say) chooses the seeds.
+
+        Warns of episodes that ``max_steps`` has cut short: they are not among them.
+        """
         collector = self._collector
         if collector is None:
             raise RuntimeError("Evaluator: call initialize(...) first")
@@ -75,6 +88,12 @@ class Evaluator:
                 if wanted[traj.env_index]:
                     wanted[traj.env_index] -= 1
                     found.append(traj)
+        if any(wanted):
+            message = (
+                f"{sum(wanted)} of {self.episodes} evaluation episodes did not end within "
+                f"evaluator.max_steps={self.max_steps:,} and are left out"
+            )
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
         return found
 
     def shutdown(self) -> None:

@@ -3,23 +3,24 @@ end.
 """
 
 import math
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 import torch
 
 from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.checkpoint.lock import RunLock
+from rlpyt.envs.build import EnvConfig
+from rlpyt.envs.gym import env_name
 from rlpyt.logging.logger import Logger
 from rlpyt.logging.progress import ProgressBar
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.records import RunRecords
-from rlpyt.runners.saver import RunSaver, write_run_state
+from rlpyt.runners.saver import RunSaver, RunState
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.utils.config import config_dict
 from rlpyt.utils.device import resolve_device
@@ -76,10 +77,10 @@ class MinibatchRl:
             RlpytError: for settings that do not fit, a broken environment, a directory in use.
         """
         with self._started(logger, resume) as (stop, bar):
-            if self.evaluator is not None and self._itr == 0:
-                self._log_row(logger, bar)
-            if self._itr == 0:
-                self._save()
+            if not resume:
+                if self.evaluator is not None:
+                    self._log_row(logger, bar)
+                self._save(needed=True)
             while self._itr < self.n_itr and not stop:
                 samples, trajs = self.sampler.obtain_samples(self._itr)
                 opt_info = self.algo.optimize_agent(self._itr, samples)
@@ -87,30 +88,34 @@ class MinibatchRl:
                 self._records.add(trajs, opt_info)
                 if bar is not None:
                     bar.update(self.cum_steps)
-                last = self._itr == self.n_itr
-                if last or self._itr % self._log_interval == 0:
+                if self._itr == self.n_itr or self._itr % self._log_interval == 0:
                     self._log_row(logger, bar)
-                if last or stop or (self._saver is not None and self._saver.due(self._itr)):
+                if self._saver is not None and self._saver.due(self._itr):
                     self._save()
-            self._end(logger, stop)
+            self._save(needed=True)
+            if self._itr < self.n_itr:
+                self._end_early(logger, stop)
 
     @contextmanager
     def _started(
         self, logger: Logger | None, resume: bool
     ) -> Iterator[tuple[StopRequest, ProgressBar | None]]:
         """Everything is built inside, and closed however the run ends."""
-        lock = RunLock(logger.run_dir) if logger is not None else nullcontext()
-        with lock, stop_on_signals() as stop, self._marked(logger):
-            try:
-                self._build(logger)
-                if resume:
-                    self._resume(logger)
-                with self._bar(logger) as bar:
-                    yield stop, bar
-            finally:
-                self.sampler.shutdown()
-                if self.evaluator is not None:
-                    self.evaluator.shutdown()
+        self._check()
+        with ExitStack() as stack:
+            if logger is not None:
+                stack.enter_context(RunLock(logger.run_dir))
+            stop = stack.enter_context(stop_on_signals())
+            if logger is not None:
+                stack.enter_context(RunState(logger.run_dir, stop))
+                stack.enter_context(self._errors_logged(logger))
+            stack.callback(self._shutdown)
+            self._build(logger)
+            if resume:
+                self._resume()
+            if logger is not None:
+                self._announce(logger)
+            yield stop, stack.enter_context(self._bar(logger))
 
     def _bar(self, logger: Logger | None) -> AbstractContextManager[ProgressBar | None]:
         if logger is None:
@@ -119,26 +124,37 @@ class MinibatchRl:
         return ProgressBar(total, console=logger.console, initial_steps=self.cum_steps)
 
     @contextmanager
-    def _marked(self, logger: Logger | None) -> Iterator[None]:
-        """Keep the run directory's ``state.json`` true."""
-        if logger is None:
-            yield
-            return
-        write_run_state(logger.run_dir, "running")
+    def _errors_logged(self, logger: Logger) -> Iterator[None]:
+        """An error that a user meets stands in debug.log too."""
         try:
             yield
         except RlpytError as error:
-            logger.text(str(error), self._itr)
-            write_run_state(logger.run_dir, f"failed({error.code})")
+            logger.text(str(error), self._itr, show=False)
             raise
-        except KeyboardInterrupt:
-            write_run_state(logger.run_dir, "interrupted")
-            raise
-        except SystemExit:
-            raise
-        except BaseException as error:
-            write_run_state(logger.run_dir, f"failed({type(error).__name__})")
-            raise
+
+    def _shutdown(self) -> None:
+        with ExitStack() as stack:
+            if self.evaluator is not None:
+                stack.callback(self.evaluator.shutdown)
+            stack.callback(self.sampler.shutdown)
+
+    def _check(self) -> None:
+        """Raise for numbers that no run can have."""
+        numbers = {
+            "n_steps": self.n_steps,
+            "sampler.batch_T": self.sampler.batch_T,
+            "sampler.batch_B": self.sampler.batch_B,
+            "log_interval_steps": self.log_interval_steps,
+            "log_traj_window": self.log_traj_window,
+            "checkpoint_interval_steps": self.checkpoint_interval_steps,
+            "keep_checkpoints": self.keep_checkpoints,
+            "torch_threads": self.torch_threads,
+        }
+        for name, number in numbers.items():
+            if number is not None and number < 1:
+                raise RlpytError("config", f"{name}={number}", hint="use 1 or more")
+        if self.seed < 0:
+            raise RlpytError("config", f"seed={self.seed}", hint="use 0 or more")
 
     def _build(self, logger: Logger | None) -> None:
         """Initialise agent, sampler and algorithm, in that order: each needs the one before."""
@@ -178,12 +194,17 @@ class MinibatchRl:
             logger, keep=self.keep_checkpoints, interval=interval, log_interval=self._log_interval
         )
 
-    def _resume(self, logger: Logger | None) -> None:
+    def _resume(self) -> None:
         if self._saver is None:
             raise RlpytError("config", "resume=True without a logger", hint="pass the run's logger")
         self.load_state_dict(self._saver.load_latest())
-        if logger is not None:
-            logger.text(f"resumed after iteration {self._itr}, {self.cum_steps} steps", self._itr)
+
+    def _announce(self, logger: Logger) -> None:
+        env = env_name(EnvConfig.of(self.sampler.env).id)
+        what = f"{type(self.algo).__name__} on {env}: {self.n_steps:,} steps, seed {self.seed}"
+        logger.text(f"{what}, {self.agent.device}, into {logger.run_dir}", self._itr)
+        if self._itr:
+            logger.text(f"resumed after {self.cum_steps:,} steps", self._itr)
 
     def _log_row(self, logger: Logger | None, bar: ProgressBar | None) -> None:
         if self.evaluator is not None:
@@ -197,25 +218,20 @@ class MinibatchRl:
         if bar is not None:
             bar.report(self.cum_steps, self._records.score)
 
-    def _save(self) -> None:
-        if self._saver is not None:
-            self._saver.save(self.state_dict(), self._itr, self.cum_steps, self._records.score)
+    def _save(self, *, needed: bool = False) -> None:
+        if self._saver is not None and self._saver.saved_itr != self._itr:
+            score = self._records.score
+            self._saver.save(self.state_dict(), self._itr, self.cum_steps, score, needed=needed)
 
-    def _end(self, logger: Logger | None, stop: StopRequest) -> None:
-        """Say how it ended; after a signal, exit with the code that shells expect."""
-        if self._itr == self.n_itr or not stop:
-            if logger is not None:
-                write_run_state(logger.run_dir, "done")
-            return
+    def _end_early(self, logger: Logger | None, stop: StopRequest) -> NoReturn:
+        """After a signal: say where the run stands, and exit with the code that shells expect."""
         if logger is not None:
-            ended = "preempted" if stop.signum == signal.SIGTERM else "interrupted"
-            write_run_state(logger.run_dir, ended)
             logger.text(
-                f"{stop.name}: stopped after {self.cum_steps} of {self.n_steps} steps, checkpoint saved; "
-                f"continue with `rlpyt resume {logger.run_dir}`",
+                f"{stop.name}: stopped after {self.cum_steps:,} of {self.n_steps:,} steps, "
+                f"checkpoint saved; continue with `rlpyt resume {logger.run_dir}`",
                 self._itr,
             )
-        raise SystemExit(128 + stop.signum)
+        raise SystemExit(stop.exit_code)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the run is."""

@@ -105,9 +105,9 @@ class RunRecords:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next row depends on."""
-        spent = time.perf_counter() - self._row_clock
         return {
-            "cum_time": self.cum_time + spent,
+            "cum_time": self.cum_time,
+            "row_time": time.perf_counter() - self._row_clock,
             "cum_eval_time": self.cum_eval_time,
             "cum_updates": self.cum_updates,
             "cum_trajs": self.cum_trajs,
@@ -120,11 +120,11 @@ class RunRecords:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``; the clock starts now."""
+        """Continue from ``state``; the time since does not count."""
         self.cum_time, self.cum_eval_time = state["cum_time"], state["cum_eval_time"]
         self.cum_updates, self.cum_trajs = state["cum_updates"], state["cum_trajs"]
         self.score, self._new_trajs = state["score"], state["new_trajs"]
         self._trajs = deque(state["trajs"], maxlen=self.window)
         self._opt_info = dict(state["opt_info"])
         self._row_steps, self._row_updates = state["row_steps"], state["row_updates"]
-        self._row_clock = time.perf_counter()
+        self._row_clock = time.perf_counter() - state["row_time"]

@@ -4,16 +4,23 @@ import json
 import math
 import os
 import time
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from types import TracebackType
+from typing import Any, Self, final
 
 from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.logging.files import directory_error
 from rlpyt.logging.logger import Logger
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.interrupt import StopRequest
 
-__all__ = ["RunSaver", "read_run_state", "write_run_state"]
+__all__ = ["RunSaver", "RunState", "read_run_state", "write_run_state"]
 
 _STATE = "state.json"
 _COST = 50.0  # by default, training takes at least so many times as long as the saving between
+_MAX_FAILURES = 3  # consecutive checkpoints that may fail before the run stops
 
 
 @final
@@ -27,11 +34,13 @@ class RunSaver:
     ) -> None:
         """Save below the directory of ``logger``."""
         self.logger = logger
+        self.saved_itr: int | None = None  # iteration of the newest checkpoint
         self._checkpointer = Checkpointer(logger.run_dir / "checkpoints", keep=keep)
         self._interval = interval
         self._log_interval = log_interval
         self._last_save = -math.inf  # time.perf_counter, seconds
         self._cost = 0.0  # seconds that the last save took
+        self._failures = 0
 
     def due(self, itr: int) -> bool:
         """Whether to save after iteration ``itr``."""
@@ -40,35 +49,105 @@ class RunSaver:
         waited = time.perf_counter() - self._last_save
         return itr % self._log_interval == 0 and waited >= _COST * self._cost
 
-    def save(self, state: dict[str, Any], itr: int, cum_steps: int, score: float) -> None:
-        """Write one checkpoint; ``score`` chooses the best."""
+    def save(
+        self, state: dict[str, Any], itr: int, cum_steps: int, score: float, *, needed: bool
+    ) -> None:
+        """Write one checkpoint; ``score`` chooses the best.
+
+        Raises:
+            RlpytError: where it could not be written and is ``needed`` (the run ends with it), or
+                was the third in a row; before that there is a warning, and the run goes on.
+        """
         start = time.perf_counter()
-        self._checkpointer.save(
-            state, itr=itr, cum_steps=cum_steps, score=None if math.isnan(score) else score
-        )
+        try:
+            self._checkpointer.save(
+                state, itr=itr, cum_steps=cum_steps, score=None if math.isnan(score) else score
+            )
+        except RlpytError as error:
+            self._failures += 1
+            if needed or self._failures >= _MAX_FAILURES:
+                raise
+            message = f"{error.what}; the run goes on, and saves again at the next checkpoint"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        else:
+            self._failures = 0
+            self.saved_itr = itr
         self._last_save = time.perf_counter()
         self._cost = self._last_save - start
 
     def load_latest(self) -> dict[str, Any]:
         """The newest sound checkpoint."""
-        state, _manifest = self._checkpointer.load_latest()
+        state, manifest = self._checkpointer.load_latest()
+        self.saved_itr = manifest.itr
         loaded: dict[str, Any] = state
         return loaded
+
+
+@final
+@dataclass
+class RunState:
+    """Context that keeps the run directory's ``state.json`` true, however the run inside ends.
+
+    Raises:
+        RlpytError: ``directory``, on entering, where it cannot be written; ``exit``, where
+            something inside, an environment say, called ``sys.exit``.
+    """
+
+    run_dir: Path
+    stop: StopRequest
+
+    def __enter__(self) -> Self:
+        write_run_state(self.run_dir, "running")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            write_run_state(self.run_dir, self._outcome(error))
+        except RlpytError as unwritten:
+            if error is None:
+                raise
+            warnings.warn(unwritten.what, RuntimeWarning, stacklevel=2)  # the error counts
+        if isinstance(error, SystemExit) and not self.stop:
+            what = f"the run was ended by sys.exit({error.code!r})"
+            hint = "let environments and models raise an exception instead"
+            raise RlpytError("exit", what, hint=hint) from error
+
+    def _outcome(self, error: BaseException | None) -> str:
+        if error is None:
+            return "done"
+        if isinstance(error, RlpytError):
+            return f"failed({error.code})"
+        if isinstance(error, KeyboardInterrupt) or (self.stop and isinstance(error, SystemExit)):
+            return self.stop.outcome
+        if isinstance(error, SystemExit):
+            return "failed(exit)"
+        return f"failed({type(error).__name__})"
 
 
 def write_run_state(run_dir: Path, state: str) -> None:
     """Say in ``state.json`` what became of the run: running, done, interrupted, preempted or
     failed(<code>).
+
+    Raises:
+        RlpytError: ``directory``, where it cannot be written.
     """
     temporary = run_dir / f".{_STATE}.tmp"
-    temporary.write_text(json.dumps({"state": state, "pid": os.getpid()}) + "\n")
-    temporary.replace(run_dir / _STATE)
+    try:
+        temporary.write_text(json.dumps({"state": state, "pid": os.getpid()}) + "\n")
+        temporary.replace(run_dir / _STATE)
+    except OSError as error:
+        raise directory_error(run_dir / _STATE, error) from error
 
 
 def read_run_state(run_dir: Path) -> str | None:
-    """What ``state.json`` says; None where there is none."""
-    path = run_dir / _STATE
-    if not path.is_file():
+    """What ``state.json`` says; None where there is none, or a loss of power has damaged it."""
+    try:
+        state: str = json.loads((run_dir / _STATE).read_bytes())["state"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    state: str = json.loads(path.read_text())["state"]
     return state

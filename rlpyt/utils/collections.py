@@ -43,28 +43,24 @@ def _field_error(self: Any, loc: Any, error: Exception) -> Exception:
 
 
 def _setitem(self: Any, loc: Any, value: Any) -> None:
-    if isinstance(value, tuple):
-        fields = getattr(value, "_fields", None)
-        if fields != self._fields:
-            raise TypeError(
-                f"{type(self).__name__}[{loc!r}] = {type(value).__name__}: the fields differ: "
-                f"expected {self._fields}, found {fields or f'a bare tuple of {len(value)}'}"
-            )
-        for name, field, new in zip(self._fields, self, value, strict=True):
-            if field is not None and new is not None:
-                _assign(self, name, field, loc, new)
-    else:
-        for name, field in zip(self._fields, self, strict=True):
-            if field is not None:
-                _assign(self, name, field, loc, value)
-
-
-def _assign(self: Any, name: str, field: Any, loc: Any, new: Any) -> None:
+    values: Any = value
+    if not isinstance(value, tuple):
+        values = [value] * len(self)
+    elif getattr(value, "_fields", None) != self._fields:
+        found = getattr(value, "_fields", None) or f"a bare tuple of {len(value)}"
+        raise TypeError(
+            f"{type(self).__name__}[{loc!r}] = {type(value).__name__}: the fields differ: "
+            f"expected {self._fields}, found {found}"
+        )
+    position, field, new = 0, None, None
     try:
-        field[loc] = new
+        for position, (field, new) in enumerate(zip(self, values, strict=True)):  # noqa: B007  # named below
+            if field is not None and new is not None:
+                field[loc] = new
     except (IndexError, ValueError, RuntimeError, TypeError) as error:
         raise type(error)(
-            f"{type(self).__name__}.{name} ({_shape(field)})[{loc!r}] = {_shape(new)}: {error}"
+            f"{type(self).__name__}.{self._fields[position]} ({_shape(field)})[{loc!r}] = "
+            f"{_shape(new)}: {error}"
         ) from error
 
 

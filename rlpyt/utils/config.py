@@ -17,7 +17,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
-from gymnasium import Space
+from gymnasium import Env, Space
+from gymnasium.vector import VectorEnv
 
 from rlpyt.utils.convert import convert, parse_value, type_name
 from rlpyt.utils.errors import RlpytError, did_you_mean
@@ -47,9 +48,10 @@ def config_dict(component: Any) -> dict[str, Any]:
 def config_value(value: Any) -> Any:
     """``value`` as data for JSON.
 
-    Components become dicts, classes and functions dotted paths, tuples lists, enumerations their
-    name, spaces and devices their text, other objects the dotted path of their class; NaN and
-    infinities become text, since JSON has none.
+    Components become dicts, classes dotted paths, functions and environment classes
+    ``"module:name"`` (as environments are given), tuples lists, enumerations their name, spaces and
+    devices their text, other objects the dotted path of their class; NaN and infinities become
+    text, since JSON has none.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return config_dict(value)
@@ -72,16 +74,14 @@ def config_value(value: Any) -> Any:
     if isinstance(value, functools.partial):
         parts = {"function": value.func, "args": value.args, "kwargs": value.keywords}
         return config_value(parts)
-    return dotted_path(
-        value if isinstance(value, type) or inspect.isroutine(value) else type(value)
-    )
+    if inspect.isroutine(value) or (isinstance(value, type) and issubclass(value, Env | VectorEnv)):
+        return f"{value.__module__ or 'builtins'}:{value.__qualname__}"
+    return dotted_path(value if isinstance(value, type) else type(value))
 
 
-def dotted_path(value: Any) -> str:
-    """Where a class or function lives: ``rlpyt.algos.pg.ppo.PPO``."""
-    return (
-        f"{value.__module__}.{value.__qualname__}" if value.__module__ else str(value.__qualname__)
-    )
+def dotted_path(kind: type) -> str:
+    """Where a class lives: ``rlpyt.algos.pg.ppo.PPO``."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def flatten_config(config: Mapping[str, Any]) -> dict[str, Any]:

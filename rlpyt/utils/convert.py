@@ -62,8 +62,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def convert(value: Any, annotation: Any, place: str, text: str | None = None) -> Any:
     """``value`` as a field annotated ``annotation`` takes it.
 
-    Integers serve as floats, whole floats as integers, lists as tuples, dotted paths as classes and
-    functions; ``None`` must be allowed by the annotation. NaN is never a setting.
+    Integers serve as floats, whole floats as integers, lists as tuples, dotted paths and
+    ``module:name`` as classes and functions; ``None`` must be allowed by the annotation. NaN is
+    never a setting.
 
     Args:
         value: what was parsed.
@@ -185,7 +186,7 @@ def _convert_container(value: Any, annotation: Any, place: str) -> Any:
 
 
 def _convert_dotted(value: Any, annotation: Any, place: str) -> Any:
-    """A class or function, given as itself or as its dotted path."""
+    """A class or function: itself, ``package.module.Name`` or ``package.module:name``."""
     found = _locate(value, place) if isinstance(value, str) else value
     arguments = get_args(annotation)
     wants_class = annotation is type or get_origin(annotation) is type
@@ -196,20 +197,25 @@ def _convert_dotted(value: Any, annotation: Any, place: str) -> Any:
     return found
 
 
-def _locate(dotted: str, place: str) -> Any:
-    module, _, name = dotted.rpartition(".")
+def _locate(path: str, place: str) -> Any:
+    module, _colon, names = path.partition(":") if ":" in path else path.rpartition(".")
     hint = "give a dotted path: package.module.Name"
-    if not module or not all(part.isidentifier() for part in dotted.split(".")):
-        raise RlpytError("config", f"{place} = {_quote(dotted)} is no dotted path", hint=hint)
+    if not module or not all(part.isidentifier() for part in path.replace(":", ".").split(".")):
+        if "<" in names:
+            hint = "only functions at the top of a module can be found again: write one, with def"
+        raise RlpytError("config", f"{place} = {_quote(path)} is no dotted path", hint=hint)
     try:
-        owner = importlib.import_module(module)
+        found: Any = importlib.import_module(module)
     except ImportError as error:
-        raise RlpytError("config", f"{place} = {_quote(dotted)}: {error}", hint=hint) from error
-    if name not in vars(owner):
-        what = f"{place} = {_quote(dotted)}: module {module} has no {name!r}"
-        public = [known for known in vars(owner) if not known.startswith("_")]
-        raise RlpytError("config", what, hint=_near(name, public))
-    return vars(owner)[name]
+        raise RlpytError("config", f"{place} = {_quote(path)}: {error}", hint=hint) from error
+    for name in names.split("."):
+        members = vars(found)
+        if name not in members:
+            what = f"{place} = {_quote(path)}: {module} has no {names!r}"
+            public = [known for known in members if not known.startswith("_")]
+            raise RlpytError("config", what, hint=_near(name, public))
+        found = members[name]
+    return found
 
 
 def _convert_plain(value: Any, annotation: Any, place: str, text: str | None) -> Any:

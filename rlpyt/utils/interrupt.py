@@ -1,9 +1,10 @@
 """Signals: the first asks a run to end well, the second ends it."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import final
@@ -26,11 +27,20 @@ class StopRequest:
         """The signal's name, e.g. ``SIGINT``."""
         return signal.Signals(self.signum).name
 
+    @property
+    def exit_code(self) -> int:
+        """What shells expect of a program that this signal has ended: 130 or 143."""
+        return 128 + self.signum
+
+    @property
+    def outcome(self) -> str:
+        """What became of the run: ``preempted`` by SIGTERM, else ``interrupted``."""
+        return "preempted" if self.signum == signal.SIGTERM else "interrupted"
+
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Inside, SIGINT and SIGTERM set the StopRequest; a second one raises KeyboardInterrupt at
-    once.
+    """Inside, SIGINT and SIGTERM set the StopRequest; a second one raises SystemExit at once.
 
     Outside the main thread, where Python delivers no signals, the request is never set.
     """
@@ -41,8 +51,11 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
     def handle(signum: int, frame: FrameType | None) -> None:
         if request:
-            raise KeyboardInterrupt
+            raise SystemExit(request.exit_code)
         request.signum = signum
+        message = f"\n{request.name}: ending this iteration and saving; once more ends at once\n"
+        with suppress(OSError):  # straight to the descriptor: a stream may be in mid-write
+            os.write(2, message.encode())
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -72,7 +72,7 @@ def loop_ppo(batch, outputs, clip=0.2, value_clip=None, c1=0.7, c2=0.03):
 
 
 def gradients_of(loss, outputs):
-    found = torch.autograd.grad(loss, outputs, allow_unused=True)
+    found = torch.autograd.grad(loss, outputs, allow_unused=True, retain_graph=True)
     return [torch.zeros(N) if gradient is None else gradient for gradient in found]
 
 
@@ -141,7 +141,12 @@ def test_invalid_samples_get_no_gradient_and_do_not_matter():
     outputs = policy_outputs(batch)
     other = loss_batch(valid=valid, seed=5)
     mixed = LossInputs(
-        None, None, *(torch.where(valid, a, b) for a, b in zip(batch[2:6], other[2:6], strict=True))
+        None,
+        None,
+        *(
+            torch.where(valid, a, b)
+            for a, b in zip(list(batch)[2:6], list(other)[2:6], strict=True)
+        ),
     )._replace(valid=valid)
     for function in (ppo, a2c):
         ours, changed = function(batch, outputs), function(mixed, outputs)
@@ -153,7 +158,7 @@ def test_invalid_samples_get_no_gradient_and_do_not_matter():
 def test_a_time_major_batch_is_the_flat_one():
     batch = loss_batch()
     outputs = policy_outputs(batch)
-    rows = LossInputs(None, None, *(x.reshape(20, 25) for x in batch[2:6]))
+    rows = LossInputs(None, None, *(x.reshape(20, 25) for x in list(batch)[2:6]))
     shaped = [x.reshape(20, 25) for x in outputs]
     for function in (ppo, a2c):
         torch.testing.assert_close(
@@ -165,22 +170,24 @@ def test_a_time_major_batch_is_the_flat_one():
 def test_the_surrogate_equals_rlax(epsilon):
     jax = pytest.importorskip("jax", reason=ORACLE)
     rlax = pytest.importorskip("rlax", reason=ORACLE)
+
+    def theirs(log_prob, old_log_prob, advantage):
+        ratio = jax.numpy.exp(log_prob - old_log_prob)
+        return rlax.clipped_surrogate_pg_loss(ratio, advantage, epsilon)
+
     for seed in range(4):
         batch = loss_batch(seed=seed)
         outputs = policy_outputs(batch, seed=seed + 50)
         ours = ppo(batch, outputs, clip=epsilon)
         (gradient,) = torch.autograd.grad(ours.piLoss, outputs[0])
-
-        def theirs(log_prob, old=batch.old_log_prob.numpy(), advantage=batch.advantage.numpy()):
-            ratio = jax.numpy.exp(log_prob - old)
-            return rlax.clipped_surrogate_pg_loss(ratio, jax.numpy.asarray(advantage), epsilon)
-
         with jax.enable_x64(True):
-            value, expected = jax.value_and_grad(theirs)(outputs[0].detach().numpy())
+            arrays = [x.detach().numpy() for x in (outputs[0], batch.old_log_prob, batch.advantage)]
+            value, expected = jax.value_and_grad(theirs)(*map(jax.numpy.asarray, arrays))
         assert ours.piLoss.item() == pytest.approx(float(value), rel=1e-10, abs=1e-12)
         np.testing.assert_allclose(gradient, np.asarray(expected), **CLOSE)
 
 
+@pytest.mark.filterwarnings("ignore:Rlax softmax will be deprecated")
 @pytest.mark.parametrize("masked", [False, True])
 def test_a2c_equals_rlax_through_the_policy(masked):
     """rlax's weights are ours: N valid / (number valid)."""

@@ -77,7 +77,7 @@ def test_categorical_frequencies():
         (MultiCategorical((3, 2)), stats.gumbel_r),
         (Bernoulli((4,)), stats.logistic),
     ],
-    ids=repr,
+    ids=["categorical", "multi-categorical", "bernoulli"],
 )
 def test_noise_has_its_distribution(distribution, frozen):
     noise = draw(distribution, 4000).numpy()

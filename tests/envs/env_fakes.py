@@ -17,7 +17,7 @@ class WalkEnv(gymnasium.Env):
 
     def __init__(self, end: float = 0.1, cut: float = 0.1, action_space: Any = None) -> None:
         self.observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float32)
-        self.action_space = action_space or spaces.Discrete(3)
+        self.action_space = spaces.Discrete(3) if action_space is None else action_space
         self.end, self.cut = end, cut
         self.seeds: list[int | None] = []
         self.n_steps = 0
@@ -26,7 +26,7 @@ class WalkEnv(gymnasium.Env):
         super().reset(seed=seed)
         self.seeds.append(seed)
         self.position = self.np_random.standard_normal(3).astype(np.float32)
-        return self.position, {}
+        return self.position.copy(), {}
 
     def step(self, action):
         self.n_steps += 1
@@ -35,7 +35,7 @@ class WalkEnv(gymnasium.Env):
         self.position += self.np_random.standard_normal(3).astype(np.float32) + np.float32(push)
         ended, cut = self.np_random.random(2) < (self.end, self.cut)
         info = {"push": push, "first": float(self.position[0]), "ragged": [1, [2]]}
-        return self.position, float(self.position.sum()), bool(ended), bool(cut), info
+        return self.position.copy(), float(self.position.sum()), bool(ended), bool(cut), info
 
 
 def _parts(value):
@@ -53,7 +53,7 @@ class ScriptEnv(gymnasium.Env):
     """
 
     def __init__(self, lengths: tuple[int, ...] = (3, 1, 4), space: Any = None) -> None:
-        self.observation_space = space or spaces.Box(-99, 99, (3,), np.float32)
+        self.observation_space = spaces.Box(-99, 99, (3,), np.float32) if space is None else space
         self.action_space = spaces.Discrete(3, start=1)
         self.lengths = lengths
         self.episode = -1
@@ -96,7 +96,7 @@ class SampleEnv(gymnasium.Env):
 
     def __init__(self, observation_space: Any, action_space: Any = None) -> None:
         self.observation_space = observation_space
-        self.action_space = action_space or spaces.Discrete(2)
+        self.action_space = spaces.Discrete(2) if action_space is None else action_space
         self.returned: list[Any] = []
         self.actions: list[Any] = []
 

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -413,14 +415,18 @@ def test_a_removed_directory_stops_the_run_after_ten_rows(tmp_path: Path):
     logger.close()
 
 
-def test_console_table_groups_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_console_table_groups_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "80")
     logger = Logger(tmp_path, "ppo[x]", 0, tensorboard=False)
     row = {"Diagnostics/CumSteps": 123456, **five_statistics("Return", [1, 2]), "alpha[k]": 0.25}
     row |= five_statistics("DiscountedReturn", [-1234.5, -1.234e-4, -3e-5, 1e-6])
     logger.row(row, 123456)
     logger.text("hello [there]", 3)
     logger.close()
-    shown = capsys.readouterr().out
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     positions = [
         shown.index(word)
         for word in (
@@ -434,12 +440,45 @@ def test_console_table_groups_columns(tmp_path: Path, capsys: pytest.CaptureFixt
     assert positions == sorted(positions)
     assert all(len(line) <= 80 for line in shown.splitlines()[:-1])
     assert shown.index("optimisation") < shown.index("alpha[k]")
-    assert "hello [there]" in shown
+    assert shown.splitlines()[-1] == "hello [there]"
     logger = quiet(tmp_path / "other")
     logger.row(row, 1)
     logger.text("hello", 1)
     logger.close()
     assert capsys.readouterr().out == ""
+
+
+def test_without_a_terminal_there_are_no_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    logger = Logger(tmp_path, "ppo", 0, tensorboard=False)
+    logger.row({"Diagnostics/CumSteps": 1}, 1)
+    logger.text("shown [x] :dog:", 1)
+    logger.text("only in the file", 1, show=False)
+    logger.close()
+    assert capsys.readouterr().out == "shown [x] :dog:\n"
+    assert "itr #1 only in the file" in (tmp_path / "debug.log").read_text()
+
+
+def test_a_run_outlives_the_reader_of_its_output(tmp_path: Path):
+    program = """
+import sys
+from pathlib import Path
+from rlpyt.logging.logger import Logger
+logger = Logger(Path(sys.argv[1]), "ppo", 0, tensorboard=False)
+for i in range(10_000):
+    logger.text("line " * 20, i)
+logger.close()
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.readline()
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == 0
+    assert "itr #9999" in (tmp_path / "debug.log").read_text()
 
 
 @pytest.mark.parametrize(

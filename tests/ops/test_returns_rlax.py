@@ -144,7 +144,7 @@ def test_returns_with_ends_are_lambda_returns(T):
     assert_agree(ours, theirs, random_case(T))
 
 
-@pytest.mark.parametrize("T", HORIZONS)
+@pytest.mark.parametrize("T", [1, 2, 5])
 def test_returns_equal_n_step_returns_over_the_whole_sequence(T):
     """With n = T an n-step return runs to the end of the sequence and bootstraps there."""
     discount = 0.9

@@ -53,7 +53,17 @@ def test_buffers_are_zero_and_shaped_and_typed_after_the_example():
 
 @pytest.mark.parametrize(
     "dtype",
-    [np.uint8, np.int8, np.int16, np.int32, np.int64, np.uint16, np.float16, np.float32, np.float64],
+    [
+        np.uint8,
+        np.int8,
+        np.int16,
+        np.int32,
+        np.int64,
+        np.uint16,
+        np.float16,
+        np.float32,
+        np.float64,
+    ],
 )
 def test_poison_is_nan_or_minus_42_in_every_dtype(dtype):
     buffer = buffer_from_example(np.zeros(2, dtype), (3,), poison=True).numpy()

@@ -180,7 +180,9 @@ def test_the_field_named_is_the_one_at_fault():
 @pytest.mark.parametrize("array", [np.zeros, torch.zeros])
 def test_a_value_that_does_not_fit_names_field_and_both_shapes(array):
     x = Inner(array((4, 2)), array((4, 3)))
-    with pytest.raises((ValueError, RuntimeError), match=r"Inner\.extra \(shape \(4, 3\)\).*\(5,\)"):
+    with pytest.raises(
+        (ValueError, RuntimeError), match=r"Inner\.extra \(shape \(4, 3\)\).*\(5,\)"
+    ):
         x[0] = Inner(array(2), array(5))
 
 

@@ -96,7 +96,7 @@ class RewardNormalizer:
     def __call__(self, samples: Samples) -> Tensor:
         """Take in the rewards of ``samples`` and return them normalised, [T, B]."""
         started = torch.cat([self._done[None], samples.done[:-1]])
-        decay = torch.where(started, 0.0, self._discount)
+        decay = self._discount * (~started).to(samples.reward.dtype)
         first = samples.reward[:1] + decay[:1] * self._return
         forward = torch.cat([first, samples.reward[1:]])
         returns = reverse_linear_recurrence(forward.flip(0), decay.flip(0)).flip(0)

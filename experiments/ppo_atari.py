@@ -1,0 +1,74 @@
+"""PPO on Atari, with the settings of CleanRL's ppo_atari.py.
+
+    python experiments/ppo_atari.py Pong --seed 1
+
+Needs ``pip install -c constraints.txt -e ".[atari]"``. With this one process 10M steps take hours;
+try ``--steps 100000`` first.
+
+Published returns after 10M steps (CleanRL): Breakout 414.66 ± 28.09, Pong 20.36 ± 0.20,
+BeamRider 1915.9 ± 484.6.
+
+Differs from the source: an episode ends with the game and not with a life, and the agent itself
+presses FIRE where a game waits for it. To evaluate a run, let Python find this module:
+``PYTHONPATH=experiments rlpyt eval RUN_DIR --stochastic``.
+"""
+
+from functools import partial
+from typing import Any
+
+import gymnasium
+from command_line import main
+from gymnasium.wrappers import AtariPreprocessing
+
+from rlpyt.agents import PgAgent
+from rlpyt.algos import PPO
+from rlpyt.envs import EnvConfig, make_env
+from rlpyt.runners import Evaluator, MinibatchRl
+from rlpyt.samplers import SerialSampler
+
+GAMES = ("Breakout", "Pong", "BeamRider", "Qbert", "Seaquest", "SpaceInvaders")
+
+
+def atari(game: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    """``<game>NoFrameskip-v4``: 84 x 84 grey frames, the larger of every fourth and the one before
+    it, up to 30 empty moves at the start.
+    """
+    env = make_env(f"{game}NoFrameskip-v4", {"render_mode": render_mode})
+    return AtariPreprocessing(env, noop_max=30, frame_skip=4, screen_size=84)
+
+
+def ppo_atari(game: str) -> MinibatchRl:
+    """PPO for 10M agent steps (40M frames); rows of the log report true scores."""
+    env = EnvConfig(id="ppo_atari:atari", kwargs={"game": game}, frame_stack=4)
+    return MinibatchRl(
+        algo=PPO(
+            discount=0.99,
+            gae_lambda=0.95,
+            learning_rate=2.5e-4,
+            learning_rate_schedule="linear",
+            epochs=4,
+            minibatches=4,
+            ratio_clip=0.1,
+            value_clip=0.1,
+            value_loss_coeff=0.5,
+            entropy_loss_coeff=0.01,
+            clip_grad_norm=0.5,
+            normalize_advantage="minibatch",
+        ),
+        agent=PgAgent(),  # the Nature network, shared by policy and value
+        sampler=SerialSampler(
+            env=EnvConfig(id=env.id, kwargs=env.kwargs, frame_stack=4, clip_reward=1.0),
+            batch_T=128,
+            batch_B=8,
+        ),
+        evaluator=Evaluator(episodes=10, greedy=False, env=env),
+        n_steps=10_000_000,
+        log_interval_steps=500_000,
+        torch_threads=None,  # convolutions gain from more than one
+    )
+
+
+EXPERIMENTS = {game: partial(ppo_atari, game) for game in GAMES}
+
+if __name__ == "__main__":
+    main(__doc__, EXPERIMENTS)

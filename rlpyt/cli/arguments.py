@@ -1,0 +1,44 @@
+"""Values on the command line, checked as they are read, and the help page's form."""
+
+import argparse
+import math
+from functools import partial
+
+__all__ = ["add_output_options", "help_formatter", "positive", "seed"]
+
+help_formatter = partial(argparse.RawDescriptionHelpFormatter, max_help_position=30)
+"""Texts keep their line breaks; options stand beside their explanation."""
+
+
+def _whole(text: str) -> int | None:
+    """``100000``, ``100_000`` and ``1e5`` alike; None for what is no whole number."""
+    for read in (int, float):
+        try:
+            number = read(text)
+        except ValueError:
+            continue
+        return int(number) if math.isfinite(number) and number == int(number) else None
+    return None
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    value = _whole(text)
+    if value is None or value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return value
+
+
+def seed(text: str) -> int:
+    """A whole number, 0 or above."""
+    value = _whole(text)
+    if value is None or value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or above")
+    return value
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """What a training run writes and prints."""
+    parser.add_argument("--no-tensorboard", action="store_true", help="write no event files")
+    parser.add_argument("--no-plot", action="store_true", help="draw no curve.png at the end")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")

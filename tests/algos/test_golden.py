@@ -1,0 +1,124 @@
+"""Three updates on a fixed batch in float64, against numbers kept in golden.json.
+
+A difference is a change of the mathematics: mean it, say so, and rewrite the numbers with
+``pytest tests/algos/test_golden.py --update-golden``.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from toy_envs import ACTIONS, CPU, parameters
+
+from rlpyt.agents.pg import AgentInfo, PgAgent
+from rlpyt.algos.pg.a2c import A2C
+from rlpyt.algos.pg.ppo import PPO
+from rlpyt.data import BatchSpec, EnvSpaces, Samples
+from rlpyt.envs.spaces import example_of
+from rlpyt.utils.buffer import buffer_from_example, buffer_map, leaves
+
+GOLDEN = Path(__file__).with_name("golden.json")
+T, B = 7, 4
+OBSERVATION = spaces.Box(-np.inf, np.inf, (5,), np.float32)
+MODEL = {"hidden_sizes": (8, 8)}
+LSTM = {"recurrent": "lstm", "rnn_size": 6, "hidden_sizes": (8,)}
+GRU = {"recurrent": "gru", "rnn_size": 6, "hidden_sizes": (8,)}
+RATES = {"learning_rate": 0.01, "learning_rate_schedule": "linear"}
+PPO_OPTIONS = {"epochs": 2, "minibatches": 3, "ratio_clip": 0.25, **RATES}
+CASES = {
+    "a2c discrete": (A2C(**RATES), "discrete", MODEL, False),
+    "a2c box normalized": (A2C(normalize_advantage=True, **RATES), "box", MODEL, True),
+    "a2c dict lstm": (A2C(gae_lambda=0.9, **RATES), "dict", LSTM, False),
+    "ppo discrete": (PPO(**PPO_OPTIONS), "discrete", MODEL, False),
+    "ppo box clipped value": (PPO(value_clip=0.25, **PPO_OPTIONS), "box", MODEL, False),
+    "ppo dict": (PPO(ratio_clip_schedule="linear", **PPO_OPTIONS), "dict", MODEL, True),
+    "ppo multi_discrete lstm": (
+        PPO(normalize_advantage="batch", **PPO_OPTIONS),
+        "multi_discrete",
+        LSTM,
+        False,
+    ),
+    "ppo multi_binary gru": (PPO(**PPO_OPTIONS), "multi_binary", GRU, True),
+}
+
+
+def fixed_batch(agent, action_space, masked):
+    """Samples from numpy alone: what was recorded is near no policy, so that ratios differ from
+    1.
+    """
+    rng = np.random.default_rng(2024)
+
+    def normal(*shape):
+        return torch.tensor(rng.standard_normal((T, B, *shape)))
+
+    def choose(leaf):
+        if leaf.dtype.is_floating_point:
+            return normal(*leaf.shape[2:])
+        return torch.tensor(rng.integers(0, 2, leaf.shape)).to(leaf.dtype)
+
+    def action():
+        return buffer_map(choose, buffer_from_example(example_of(action_space), (T, B)))
+
+    terminated, truncated = (torch.tensor(rng.random((T, B)) < 0.15) for _ in range(2))
+    done = terminated | truncated
+    state = agent.initial_state(B)
+    info = AgentInfo(
+        agent.distribution.dist_info(0.3 * normal(agent.distribution.param_size)),
+        normal(),
+        buffer_map(lambda leaf: 0.3 * normal(*leaf.shape[1:]), state) if len(state) else None,
+    )
+    return Samples(
+        observation=normal(*OBSERVATION.shape),
+        prev_action=action(),
+        prev_reward=normal(),
+        reset=torch.cat([torch.tensor([[True, False, False, True]]), done[:-1]]),
+        action=action(),
+        agent_info=info,
+        reward=normal(),
+        terminated=terminated,
+        truncated=truncated,
+        bootstrap_value=normal(),
+        valid=torch.tensor(rng.random((T, B)) < 0.8) if masked else None,
+    )
+
+
+def after_three_updates(algo, action, model_kwargs, masked):
+    """Sums of parameters and of their squares, and the last value of each reported number."""
+    agent = PgAgent(model_kwargs=model_kwargs)
+    agent.initialize(EnvSpaces(OBSERVATION, ACTIONS[action]), seed=0, device=CPU)
+    agent.model.double()
+    rng = np.random.default_rng(7)  # not orthogonal: a decomposition's signs are the library's
+    for parameter in agent.model.parameters():
+        parameter.data = torch.tensor(0.4 * rng.standard_normal(parameter.shape))
+    algo.initialize(agent, n_itr=5, batch_spec=BatchSpec(T, B), seed=3)
+    samples = fixed_batch(agent, ACTIONS[action], masked)
+    for itr in range(3):
+        opt_info = algo.optimize_agent(itr, samples)
+    assert all(leaf.dtype == torch.float64 for leaf in leaves(samples.agent_info))
+    found = parameters(agent)
+    assert {p.dtype for p in found.values()} == {torch.float64}
+    return {
+        "sums": {name: p.sum().item() for name, p in found.items()},
+        "squares": {name: p.square().sum().item() for name, p in found.items()},
+        "opt_info": {name: values[-1] for name, values in opt_info.items()},
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_three_updates_end_at_the_golden_numbers(case, request):
+    found = after_three_updates(*CASES[case])
+    if request.config.getoption("update_golden"):
+        kept = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+        kept = {name: kept[name] for name in CASES if name in kept} | {case: found}
+        GOLDEN.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        return
+    golden = json.loads(GOLDEN.read_text())[case]
+    for kind, numbers in golden.items():
+        assert found[kind] == pytest.approx(numbers, rel=1e-9, abs=1e-9), kind
+
+
+def test_every_golden_number_has_its_case():
+    assert sorted(json.loads(GOLDEN.read_text())) == sorted(CASES)

@@ -1,0 +1,159 @@
+"""Small runs, an environment that sends a signal, and how two runs are compared."""
+
+import csv
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from rlpyt.agents.pg import PgAgent
+from rlpyt.algos.pg.a2c import A2C
+from rlpyt.algos.pg.ppo import PPO
+from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.tree import flatten
+from rlpyt.envs.build import EnvConfig
+from rlpyt.logging.context import logger_context
+from rlpyt.logging.logger import Logger
+from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.samplers.serial import SerialSampler
+
+TIME_COLUMNS = frozenset(
+    f"Diagnostics/{name}"
+    for name in (
+        "CumTime (s)",
+        "StepsPerSecond",
+        "UpdatesPerSecond",
+        "CumEvalTime",
+        "CumTrainTime",
+    )
+)
+TIMES = ("cum_time", "row_time", "cum_eval_time")  # of the records in a checkpoint
+
+
+class Drift(gymnasium.Env):
+    """A random walk whose reward says which way to push; episodes of 5 to about 40 steps.
+
+    ``SEEDS`` records every reset's seed; ``SIGNAL`` is sent at step ``AT``, counted over all
+    environments since it was set.
+    """
+
+    SEEDS: list[int] = []
+    AT: int | None = None
+    SIGNAL = signal.SIGINT
+
+    def __init__(self, continuous: bool = False, length: float = 0.05) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        box = spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.action_space = box if continuous else spaces.Discrete(2)
+        self.length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        Drift.SEEDS.append(seed)
+        self.t = 0
+        self.x = self.np_random.normal(size=2).astype(np.float32)
+        return self.x.copy(), {}
+
+    def step(self, action):
+        if Drift.AT is not None:
+            Drift.AT -= 1
+            if Drift.AT == 0:
+                os.kill(os.getpid(), Drift.SIGNAL)
+        self.t += 1
+        push = float(np.asarray(action).sum())
+        self.x += self.np_random.normal(scale=0.1, size=2).astype(np.float32) + np.float32(push)
+        ended = self.t > 5 and bool(self.np_random.random() < self.length)
+        return self.x.copy(), float(self.x[0] * (push - 0.5)), ended, self.t >= 40, {}
+
+
+def small_runner(
+    *,
+    algo: str = "ppo",
+    recurrent: str = "none",
+    continuous: bool = False,
+    mid_batch_reset: bool = True,
+    n_itr: int = 10,
+    **settings: Any,
+) -> MinibatchRl:
+    """64 steps an iteration, observations and rewards normalised."""
+    model = {"hidden_sizes": [8], "normalize_observation": True, "recurrent": recurrent}
+    model |= {"rnn_size": 4} if recurrent != "none" else {}
+    kind = {
+        "ppo": PPO(epochs=2, minibatches=2, learning_rate=1e-2, normalize_reward=True),
+        "a2c": A2C(learning_rate=1e-2, normalize_reward=True),
+    }
+    kind["ppo"].learning_rate_schedule = kind["a2c"].learning_rate_schedule = "linear"
+    return MinibatchRl(
+        algo=kind[algo],
+        agent=PgAgent(model_kwargs=model),
+        sampler=SerialSampler(
+            env=EnvConfig(id="runner_fakes:Drift", kwargs={"continuous": continuous}),
+            batch_T=16,
+            batch_B=4,
+            mid_batch_reset=mid_batch_reset,
+        ),
+        **{"n_steps": 64 * n_itr, "log_interval_steps": 128, **settings},
+    )
+
+
+def train(runner: MinibatchRl, log_dir: Path, *, resume: bool = False) -> Path:
+    """Train with a logger; the run directory."""
+    with quiet_logger(log_dir, resume=resume) as logger:
+        runner.train(logger, resume=resume)
+    return log_dir / "run_0"
+
+
+def quiet_logger(log_dir: Path, *, resume: bool = False) -> Any:
+    return logger_context(log_dir, 0, "test", tensorboard=False, console=False, resume=resume)
+
+
+def read_rows(run_dir: Path) -> list[dict[str, str]]:
+    with (run_dir / "progress.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def timeless(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in rows]
+
+
+def final_state(run_dir: Path) -> dict[str, Any]:
+    """Everything in the newest checkpoint, by path, without times."""
+    state, manifest = Checkpointer(run_dir / "checkpoints").load_latest()
+    for name in TIMES:
+        del state["records"][name]
+    arrays, skeleton = flatten(state)
+    return {"itr": manifest.itr, "skeleton": skeleton, "arrays": arrays}
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Bit-identical but for time: parameters, optimizer, generators, environments, rows."""
+    a, b = final_state(one), final_state(other)
+    assert a["itr"] == b["itr"]
+    assert a["arrays"].keys() == b["arrays"].keys()
+    for name, array in a["arrays"].items():
+        equal = array.numpy().tobytes() == b["arrays"][name].numpy().tobytes()
+        assert equal, name
+    assert a["skeleton"] == b["skeleton"]
+    assert timeless(read_rows(one)) == timeless(read_rows(other))
+    assert len(read_rows(one)) > 0
+
+
+class ListLogger:
+    """What :meth:`MinibatchRl.train` wants of a logger, kept in lists."""
+
+
+def parameters(runner: MinibatchRl) -> bytes:
+    arrays, _skeleton = flatten(runner.agent.state_dict())
+    return b"".join(array.contiguous().numpy().tobytes() for array in arrays.values())
+
+
+def is_nan(cell: str) -> bool:
+    return math.isnan(float(cell))
+
+
+__all__ = ["Drift", "Logger", "small_runner"]
