@@ -22,18 +22,16 @@ def build(n_steps: int) -> MinibatchRl:
     """The runner, not yet started."""
     return MinibatchRl(
         algo=PPO(
-            discount=0.98,
-            gae_lambda=0.8,
             learning_rate=1e-3,
             learning_rate_schedule="linear",
             ratio_clip_schedule="linear",
-            epochs=20,
-            minibatches=1,
+            epochs=10,
+            value_loss_coeff=0.1,  # policy and value share the memory: the value must not rule it
             entropy_loss_coeff=0.0,
         ),
         agent=PgAgent(model_kwargs={"recurrent": "lstm", "rnn_size": 128}),
         sampler=SerialSampler(
-            env="rlpyt.envs.classic:masked_velocity_cartpole", batch_T=32, batch_B=8
+            env="rlpyt.envs.classic:masked_velocity_cartpole", batch_T=64, batch_B=8
         ),
         n_steps=n_steps,
         seed=0,

@@ -25,7 +25,7 @@ from rlpyt.samplers import SerialSampler
 MOVES = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])  # north, east, south, west
 
 
-class Courier(gymnasium.Env[dict[str, Any], int]):
+class Courier(gymnasium.Env[dict[str, Any], Any]):
     """Walk to the parcel in as few steps as possible. Every step costs 0.1; arriving pays 1."""
 
     def __init__(self, size: int = 6) -> None:

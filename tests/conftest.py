@@ -1,8 +1,11 @@
 """What every test gets: a fixed global generator, one thread, and a look at what it left behind."""
 
 import multiprocessing
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,3 +48,11 @@ def leaves_nothing_behind() -> Iterator[None]:
     left = {pid: command for pid, command in _children().items() if pid not in before}
     assert not left, f"the test left child processes: {left}"
     assert threads == 1, f"the test left torch with {threads} threads"
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Callable[..., Any]]:
+    """``apart(function, *args)`` in another process: once jax has run, this one must not fork."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(os.getpid).result()
+        yield lambda function, *args: pool.submit(function, *args).result()

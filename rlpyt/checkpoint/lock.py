@@ -105,7 +105,7 @@ class RunLock:
         """Whether the open file is still the one at the path."""
         try:
             return os.path.samestat(os.fstat(descriptor), self._path.stat())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def _taken(self, holder: dict[str, Any]) -> RlpytError:

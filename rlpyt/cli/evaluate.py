@@ -124,7 +124,8 @@ def _result(trajs: list[TrajInfo], manifest: Manifest, seed: int) -> dict[str, A
 def _show(result: dict[str, Any], run_dir: Path) -> None:
     console = Console(highlight=False)
     steps = f"{result['cum_steps']:,} steps"
-    heading = f"{result['episodes']} episodes after {steps}, evaluation seed {result['seed']}"
+    episodes = f"{result['episodes']} episode{'' if result['episodes'] == 1 else 's'}"
+    heading = f"{episodes} after {steps}, evaluation seed {result['seed']}"
     console.print(f"{run_dir}: {heading}", markup=False, emoji=False, soft_wrap=True)
     table = Table("", box=None, pad_edge=False)
     for statistic in STATISTICS:

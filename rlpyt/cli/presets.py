@@ -75,15 +75,10 @@ def _ppo(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
         ),
     }[kind]
     batch_T = {"discrete": 32, "continuous": 256, "image": 128}[kind]
-    if recurrent != "none":
-        batch_T = 128
+    if recurrent != "none":  # minibatches are whole sequences, and policy and value share a trunk
+        batch_T = 64 if kind == "discrete" else 128
         algo = replace(
-            algo,
-            discount=0.99,
-            gae_lambda=0.95,
-            epochs=10,
-            minibatches=4,
-            normalize_advantage="batch",
+            algo, discount=0.99, gae_lambda=0.95, epochs=10, minibatches=4, value_loss_coeff=0.1
         )
     return _runner(algo, env, kind, recurrent, batch_T)
 

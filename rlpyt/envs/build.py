@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv as GymVectorEnv
 from gymnasium.wrappers import ClipReward, FrameStackObservation, TimeLimit
 
 from rlpyt.data import EnvSpaces
-from rlpyt.envs.gym import make_env
+from rlpyt.envs.gym import find_spec, make_env
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.native import NativeVectorEnv
 from rlpyt.envs.vector import VectorEnv
@@ -83,6 +83,7 @@ def build_vector_env(
     for name, value in (
         ("clip_reward", config.clip_reward),
         ("frame_stack", config.frame_stack),
+        ("time_limit", config.time_limit),
         ("info_keys", config.info_keys or None),
         ("mid_batch_reset=False", None if auto_reset else True),
     ):
@@ -105,8 +106,7 @@ def _make_native(config: EnvConfig, n_envs: int) -> GymVectorEnv[Any, Any, Any]:
                 hint="use vectorization='loop' for a callable that returns a gymnasium.Env",
             )
         return made
-    spec = gymnasium.spec(config.id)
-    if spec.vector_entry_point is None:
+    if find_spec(config.id).vector_entry_point is None:
         raise RlpytError(
             "env", f"{config.id} has no native vector environment", hint="use vectorization='loop'"
         )

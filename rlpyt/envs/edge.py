@@ -1,18 +1,60 @@
 """What environments return, checked where it enters: shape, dtype, keys, range, finite numbers."""
 
 import math
+import traceback
 from collections.abc import Callable
 from typing import Any, final
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from rlpyt.envs.spaces import space_children, space_items
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["FiniteCheck", "check_reward", "writer"]
+__all__ = ["FiniteCheck", "check_reward", "construct", "raised_by", "writer"]
+
+
+def construct(
+    make: Callable[[], gymnasium.Env[Any, Any]], index: int
+) -> tuple[gymnasium.Env[Any, Any], float]:
+    """Environment ``index``, without its outermost time limit, and that limit in steps.
+
+    Raises:
+        RlpytError: for whatever its constructor raises.
+    """
+    try:
+        return _without_limit(make())
+    except RlpytError:
+        raise
+    except Exception as error:  # whatever a user's constructor raises is reported with its place
+        raise raised_by(index, "in its constructor", error) from error
+
+
+def raised_by(index: int, method: str, error: Exception, place: str = "") -> RlpytError:
+    """What a user is told when environment ``index`` raised ``error`` ``method``, and where."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    line = f"{frame.filename}:{frame.lineno}"
+    return RlpytError(
+        "env",
+        f"env {index} raised {type(error).__name__} {method}: {error}",
+        where=f"{line}, {place}" if place else line,
+        hint="run `rlpyt env-check` on this environment",
+    )
+
+
+def _without_limit(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], float]:
+    """Take off the outermost time limit and order check: the loop does both, without two more calls
+    a step.
+    """
+    limit = math.inf
+    if isinstance(env, TimeLimit):
+        limit, env = env._max_episode_steps, env.env
+    if isinstance(env, OrderEnforcing):
+        env = env.env
+    return env, limit
 
 
 def check_reward(index: int, reward: Any) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import gymnasium
 from gymnasium import error
+from gymnasium.envs.registration import EnvSpec
 
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["env_name", "make_env"]
+__all__ = ["env_name", "find_spec", "make_env"]
 
 # Packages that register their ids when imported: (how the id starts, or ends, package, our extra).
 _REGISTERED_BY = (
@@ -113,10 +114,29 @@ def _imported(module_name: str, name: str) -> object:
     return found
 
 
-def _registered(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+def find_spec(env_id: str) -> EnvSpec:
+    """What Gymnasium knows of ``env_id``, after the package that registers it was imported.
+
+    Raises:
+        RlpytError: ``env``, for an unknown id or a missing package.
+    """
+    _import_suite(env_id)
+    try:
+        return gymnasium.spec(env_id)
+    except error.Error as cause:
+        raise RlpytError(
+            "env", f"no environment is registered as {env_id!r}", hint=_nearest(env_id)
+        ) from cause
+
+
+def _import_suite(env_id: str) -> None:
     for start, end, package, extra in _REGISTERED_BY:
         if env_id.startswith(start) or (end and env_id.endswith(end)):
             _register(env_id, package, extra)
+
+
+def _registered(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    _import_suite(env_id)
     try:
         return gymnasium.make(env_id, **{"disable_env_checker": True, **kwargs})
     except (error.UnregisteredEnv, error.DeprecatedEnv) as cause:

@@ -2,21 +2,19 @@
 environment.
 """
 
-import math
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from copy import deepcopy
 from typing import Any, NoReturn, final
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from rlpyt.data import EnvSpaces, EnvStep
-from rlpyt.envs.edge import FiniteCheck, check_reward, writer
-from rlpyt.envs.spaces import action_from_tree
+from rlpyt.envs.edge import FiniteCheck, check_reward, construct, raised_by, writer
+from rlpyt.envs.spaces import action_from_tree, random_action
 from rlpyt.envs.vector import StatefulEnv, VectorEnv
 from rlpyt.utils.buffer import buffer_map, leaves
 from rlpyt.utils.errors import RlpytError
@@ -53,7 +51,7 @@ class LoopVectorEnv(VectorEnv):
         self._envs = []
         self._limits = []
         for index in self.env_indices:
-            env, limit = _strip(_guard_construction(make, index))
+            env, limit = construct(make, index)
             self._envs.append(env)
             self._limits.append(limit)
         first = self._envs[0]
@@ -79,16 +77,24 @@ class LoopVectorEnv(VectorEnv):
         """Take 0 to ``max_steps`` random steps in each environment, by its own generator."""
         for i, index in enumerate(self.env_indices):
             rng = generator(self._seed, Stream.DECORRELATE, index)
-            space = self.spaces.action
+            space = deepcopy(self.spaces.action)  # the environment's own draws nothing here
             space.seed(int(rng.integers(2**31)))
-            for _ in range(int(rng.integers(max_steps + 1))):
-                action = space.sample()
-                action = int(action) if self._discrete else action
-                obs, _reward, terminated, truncated, _info = self._envs[i].step(action)
-                self._log[i].append(action)
-                self._write(observation, i, obs)
-                if terminated or truncated or len(self._log[i]) >= self._limits[i]:
-                    self._reset_one(i, observation)
+            try:
+                for _ in range(int(rng.integers(max_steps + 1))):
+                    self._random_step(i, space, observation)
+            except RlpytError as error:
+                raise self._located(error, i) from None
+            except Exception as error:  # as in step
+                self._raise(i, "step", error)
+
+    def _random_step(self, i: int, space: gymnasium.Space[Any], observation: Any) -> None:
+        action = random_action(space, observation, i)
+        obs, _reward, terminated, truncated, _info = self._envs[i].step(action)
+        self._log[i].append(action)
+        self._write(observation, i, obs)
+        self._check_finite(observation)
+        if terminated or truncated or len(self._log[i]) >= self._limits[i]:
+            self._reset_one(i, observation)
 
     def step(self, action: Any, out: EnvStep) -> np.ndarray[Any, Any] | None:
         """Step every environment that is not idle and write ``out``; return which rows are
@@ -105,6 +111,7 @@ class LoopVectorEnv(VectorEnv):
             for i, (env, log, act) in enumerate(zip(self._envs, self._log, actions, strict=True)):
                 if idle[i]:
                     _zero_row(observation, i)
+                    _zero_row(out.env_info, i)
                     continue
                 obs, rewards[i], ends[i], cut, info = env.step(act)
                 log.append(act)
@@ -115,9 +122,7 @@ class LoopVectorEnv(VectorEnv):
                     self._write_info(out.env_info, i, info)
         except RlpytError as error:
             raise self._located(error, i) from None
-        except (
-            Exception
-        ) as error:  # whatever a user's environment raises is reported with its place
+        except Exception as error:  # a user's environment may raise anything: told with its place
             self._raise(i, "step", error)
         self._write_scalars(out, rewards, ends, cuts)
         self._check_finite(observation, out.reward, rewards)
@@ -207,7 +212,7 @@ class LoopVectorEnv(VectorEnv):
         return RlpytError(error.code, what, where=self._place(i), hint=error.hint)
 
     def _raise(self, i: int, method: str, error: Exception) -> NoReturn:
-        raise _raised(self.env_indices[i], f"in {method}", error, self._place(i)) from error
+        raise raised_by(self.env_indices[i], f"in {method}", error, self._place(i)) from error
 
     def state_dict(self) -> dict[str, Any]:
         """Episode numbers, steps, waiting environments, and each environment's state or its actions
@@ -269,43 +274,9 @@ class LoopVectorEnv(VectorEnv):
         try:
             self._envs[i].close()
         except Exception as error:  # as in step
-            raise _raised(self.env_indices[i], "in close", error) from error
+            raise raised_by(self.env_indices[i], "in close", error) from error
 
 
-def _zero_row(observation: Any, i: int) -> None:
-    for leaf in leaves(observation):
+def _zero_row(tree: Any, i: int) -> None:
+    for leaf in leaves(tree):
         leaf[i] = 0
-
-
-def _guard_construction(
-    make: Callable[[], gymnasium.Env[Any, Any]], index: int
-) -> gymnasium.Env[Any, Any]:
-    try:
-        return make()
-    except RlpytError:
-        raise
-    except Exception as error:  # whatever a user's constructor raises is reported with its place
-        raise _raised(index, "in its constructor", error) from error
-
-
-def _raised(index: int, method: str, error: Exception, place: str = "") -> RlpytError:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    line = f"{frame.filename}:{frame.lineno}"
-    return RlpytError(
-        "env",
-        f"env {index} raised {type(error).__name__} {method}: {error}",
-        where=f"{line}, {place}" if place else line,
-        hint="run `rlpyt env-check` on this environment",
-    )
-
-
-def _strip(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], float]:
-    """Take off the outermost time limit and order check: the loop does both, without two more calls
-    a step.
-    """
-    limit = math.inf
-    if isinstance(env, TimeLimit):
-        limit, env = env._max_episode_steps, env.env
-    if isinstance(env, OrderEnforcing):
-        env = env.env
-    return env, limit

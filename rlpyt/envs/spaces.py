@@ -20,7 +20,14 @@ from gymnasium import Space, spaces
 from rlpyt.utils.collections import namedarraytuple
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["action_from_tree", "example_of", "space_children", "space_items", "tree_class"]
+__all__ = [
+    "action_from_tree",
+    "example_of",
+    "random_action",
+    "space_children",
+    "space_items",
+    "tree_class",
+]
 
 _SUPPORTED = "Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple"
 
@@ -112,3 +119,24 @@ def action_from_tree(space: Space[Any], tree: Any, index: int) -> Any:
     if isinstance(space, spaces.Box):
         return np.asarray(np.clip(row, space.low, space.high), dtype=space.dtype)
     return row.astype(space.dtype, copy=True)
+
+
+def random_action(space: Space[Any], observation: Any, index: int) -> Any:
+    """A uniformly drawn Gymnasium action, allowed by row ``index`` of an ``action_mask`` in the
+    observation tree [B, ...], if there is one.
+
+    Raises:
+        RlpytError: for a mask over an action that is neither Discrete nor MultiDiscrete.
+    """
+    if "action_mask" not in getattr(observation, "_fields", ()):
+        return space.sample()
+    mask = np.asarray(observation.action_mask[index], dtype=np.int8).reshape(-1)
+    if isinstance(space, spaces.Discrete):
+        return space.sample(mask=mask)
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return space.sample(mask=tuple(np.split(mask, np.cumsum(space.nvec)[:-1])))
+    raise RlpytError(
+        "config",
+        f"random actions under an action_mask are not available for {space}",
+        hint="use max_decorrelation_steps=0",
+    )

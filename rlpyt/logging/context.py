@@ -11,9 +11,17 @@ __all__ = ["default_log_dir", "logger_context"]
 
 
 def default_log_dir(title: str) -> Path:
-    """``data/local/<yyyymmdd>/<hhmmss>/<title>`` below the current directory, now."""
+    """``data/local/<yyyymmdd>/<hhmmss>/<title>`` below the current directory, now.
+
+    Where another run took that name in the same second, the title ends in ``-2``, ``-3``, ...
+    """
     now = datetime.now()
-    return Path("data", "local", f"{now:%Y%m%d}", f"{now:%H%M%S}", title)
+    folder = Path("data", "local", f"{now:%Y%m%d}", f"{now:%H%M%S}")
+    path, number = folder / title, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{title}-{number}"
+    return path
 
 
 @contextmanager

@@ -29,6 +29,6 @@ def normalize(x: Tensor, valid: Tensor | None = None, eps: float = 1e-8) -> Tens
         return (x - x.mean()) / (x.std() + eps)
     weight = valid.to(x.dtype)
     count = weight.sum()
-    mean = (x * weight).sum() / count
+    mean = (x * weight).sum() / count.clamp(min=1.0)
     variance = ((x - mean).square() * weight).sum() / (count - 1.0).clamp(min=1.0)
     return (x - mean) / (torch.sqrt(variance) + eps)

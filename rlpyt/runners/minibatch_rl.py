@@ -107,8 +107,8 @@ class MinibatchRl:
                 stack.enter_context(RunLock(logger.run_dir))
             stop = stack.enter_context(stop_on_signals())
             if logger is not None:
-                stack.enter_context(RunState(logger.run_dir, stop))
                 stack.enter_context(self._errors_logged(logger))
+                stack.enter_context(RunState(logger.run_dir, stop))
             stack.callback(self._shutdown)
             self._build(logger)
             if resume:

@@ -33,13 +33,14 @@ class RunRecords:
     _new_trajs: int = 0
     _trajs: deque[dict[str, float]] = field(init=False)
     _opt_info: dict[str, list[float]] = field(default_factory=dict)
-    _row_clock: float = field(default_factory=time.perf_counter)
+    _row_clock: float = field(init=False)  # time.perf_counter, seconds
     _row_steps: int = 0
     _row_updates: int = 0
     _row_eval_time: float = 0.0
 
     def __post_init__(self) -> None:
         self._trajs = deque(maxlen=self.window)
+        self._row_clock = time.perf_counter()
 
     def add(self, trajs: Sequence[TrajInfo], opt_info: OptInfo) -> None:
         """Take in one iteration."""
@@ -114,7 +115,7 @@ class RunRecords:
             "score": self.score,
             "new_trajs": self._new_trajs,
             "trajs": list(self._trajs),
-            "opt_info": dict(self._opt_info),
+            "opt_info": {name: list(values) for name, values in self._opt_info.items()},
             "row_steps": self._row_steps,
             "row_updates": self._row_updates,
         }
@@ -125,6 +126,6 @@ class RunRecords:
         self.cum_updates, self.cum_trajs = state["cum_updates"], state["cum_trajs"]
         self.score, self._new_trajs = state["score"], state["new_trajs"]
         self._trajs = deque(state["trajs"], maxlen=self.window)
-        self._opt_info = dict(state["opt_info"])
+        self._opt_info = {name: list(values) for name, values in state["opt_info"].items()}
         self._row_steps, self._row_updates = state["row_steps"], state["row_updates"]
         self._row_clock = time.perf_counter() - state["row_time"]

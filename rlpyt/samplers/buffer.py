@@ -62,17 +62,37 @@ class SampleBuffer:
         observation = example_of(env.spaces.observation)
         self.observation = buffer_from_example(observation, (T + 1, B), poison=poison)
         self.action = buffer_from_example(example_of(env.spaces.action), (T + 1, B), poison=poison)
-        self.reward = buffer_from_example(torch.zeros(()), (T + 1, B))
+        self.reward = torch.zeros(T + 1, B)
         self.reset = torch.zeros(T + 1, B, dtype=torch.bool)
         never = torch.zeros(B, dtype=torch.bool)
-        final_observation = buffer_from_example(observation, (T, B), poison=poison)
-        terminated, truncated, valid = (torch.zeros(T, B, dtype=torch.bool) for _ in range(3))
-        bootstrap = torch.zeros(T, B)
-        env_info = None if info_example is None else buffer_from_example(info_example, (T, B))
         whole, acting = self._agent_examples(actor, never)
         agent_info = buffer_from_example(whole, (T,), poison=poison)
         self._written_acting = _only(acting, agent_info)
-        self.samples = Samples(
+        bootstrap, valid = torch.zeros(T, B), torch.ones(T, B, dtype=torch.bool)
+        self.samples = self._views(
+            agent_info=agent_info,
+            final_observation=buffer_from_example(observation, (T, B), poison=poison),
+            env_info=buffer_from_example(info_example, (T, B)),
+            bootstrap_value=bootstrap if bootstrap_value else None,
+            valid=valid if with_valid else None,
+        )
+        self.observation_np = numpify_buffer(self.observation)
+        self.reset_np = self.reset.numpy()
+        self.samples_np: Samples = numpify_buffer(self.samples)
+        self.rows = [self._row(t, never, bootstrap, valid) for t in range(T)]
+
+    def _views(
+        self,
+        *,
+        agent_info: Any,
+        final_observation: Any,
+        env_info: Any,
+        bootstrap_value: Tensor | None,
+        valid: Tensor | None,
+    ) -> Samples:
+        """The samples [T, B], sharing memory with the buffers of T + 1 rows."""
+        T = self.T
+        return Samples(
             observation=_rows(self.observation, 0, T),
             prev_action=_rows(self.action, 0, T),
             prev_reward=self.reward[:T],
@@ -80,17 +100,13 @@ class SampleBuffer:
             action=_rows(self.action, 1, T + 1),
             agent_info=agent_info,
             reward=self.reward[1:],
-            terminated=terminated,
-            truncated=truncated,
+            terminated=torch.zeros_like(self.reset[1:]),
+            truncated=torch.zeros_like(self.reset[1:]),
             final_observation=final_observation,
             env_info=env_info,
-            bootstrap_value=bootstrap if bootstrap_value else None,
-            valid=valid.fill_(True) if with_valid else None,
+            bootstrap_value=bootstrap_value,
+            valid=valid,
         )
-        self.observation_np = numpify_buffer(self.observation)
-        self.reset_np = self.reset.numpy()
-        self.samples_np: Samples = numpify_buffer(self.samples)
-        self.rows = [self._row(t, never, bootstrap, valid) for t in range(T)]
 
     def _agent_examples(self, actor: Actor, never: Tensor) -> tuple[Any, Any]:
         """The agent's info for one step from zeros, [B, ...], whole and as acting leaves it.

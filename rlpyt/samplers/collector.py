@@ -57,7 +57,8 @@ class Collector:
         self._trajs = [self._new_traj(b) for b in range(self.B)]
 
     def _new_traj(self, b: int) -> TrajInfo:
-        return replace(self._template, env_index=self.actor.env_indices[b])
+        discount, index = self._template.discount, self.actor.env_indices[b]
+        return type(self._template)(discount=discount, env_index=index)
 
     def reset(self, *, first_episode: int = 0, max_decorrelation_steps: int = 0) -> None:
         """Start an episode in every environment; optionally take random steps, so that episodes do

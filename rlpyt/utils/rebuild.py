@@ -2,8 +2,9 @@
 :func:`rlpyt.utils.config.config_dict`.
 """
 
+import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
@@ -49,12 +50,20 @@ def _built(value: Any, place: str) -> Any:
     if isinstance(value, Mapping):
         if "class" in value:
             return component_from(value, place)
+        if value.keys() == {"function", "args", "kwargs"}:
+            return _partial(value, place)
         return {key: _built(item, f"{place}.{key}") for key, item in value.items()}
     if isinstance(value, list):
         return [_built(item, f"{place}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, str):
         _check_findable(value, place)
     return value
+
+
+def _partial(value: Mapping[str, Any], place: str) -> functools.partial[Any]:
+    parts = {key: _built(item, f"{place}.{key}") for key, item in value.items()}
+    function = convert(parts["function"], Callable[..., Any], f"{place}.function")
+    return functools.partial(function, *parts["args"], **parts["kwargs"])
 
 
 def _check_findable(value: str, place: str) -> None:

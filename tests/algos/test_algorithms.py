@@ -226,9 +226,9 @@ def test_target_kl_stops_after_the_first_epoch_beyond_it():
     opt_info = free.optimize_agent(0, samples)
     ends = opt_info["approxKl"][1::2]  # of each epoch's last step
     assert len(ends) == 6
-    stop = next(epoch for epoch, kl in enumerate(ends) if kl > 1.01 * max([0.0, *ends[:epoch]]) > 0)
-    assert 0 < stop < 5
-    target = (max(ends[:stop]) + ends[stop]) / 2 / 1.5
+    stop = next(i for i in range(1, 6) if ends[i] > 1.3 * max(ends[:i]))
+    assert stop < 5
+    target = max(ends[:stop]) / 1.25  # 1.5 times this lies between
     stopped, learner = fresh(replace(algo, target_kl=target), agent)
     found = stopped.optimize_agent(0, samples)
     assert {name: column[: 2 * stop + 2] for name, column in opt_info.items()} == found
@@ -262,6 +262,20 @@ def test_the_ratio_clip_falls_linearly():
         assert_equal_parameters(updated(falling, agent, samples, itr), expected)
     constant = updated(base, agent, samples, 5)
     assert any(not torch.equal(constant[name], expected[name]) for name in expected)
+
+
+def test_advantages_are_normalised_over_a_batch_or_over_each_minibatch():
+    def after(normalize, count):
+        return updated(PPO(epochs=1, minibatches=count, normalize_advantage=normalize), *batch)
+
+    def are_close(first, second):
+        return all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
+
+    batch = one_batch(A2C(), walk())
+    assert are_close(after("batch", 1), after("minibatch", 1))
+    assert not are_close(after("batch", 1), after("none", 1))
+    assert not are_close(after("batch", 4), after("minibatch", 4))
+    assert not are_close(after("batch", 4), after("none", 4))
 
 
 @pytest.mark.parametrize("algo", ALGOS)

@@ -1,6 +1,7 @@
 """The losses of A2C and PPO: against rlax, against loops, and by hand; values and gradients."""
 
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -166,33 +167,53 @@ def test_a_time_major_batch_is_the_flat_one():
         )
 
 
-@pytest.mark.parametrize("epsilon", [0.05, 0.2, 0.5])
-def test_the_surrogate_equals_rlax(epsilon):
-    jax = pytest.importorskip("jax", reason=ORACLE)
-    rlax = pytest.importorskip("rlax", reason=ORACLE)
+def rlax_surrogate(epsilon, log_prob, old_log_prob, advantage):
+    """rlax's clipped surrogate of one batch, and its gradient by log π."""
+    import jax
+    import rlax
 
-    def theirs(log_prob, old_log_prob, advantage):
+    def loss(log_prob):
         ratio = jax.numpy.exp(log_prob - old_log_prob)
-        return rlax.clipped_surrogate_pg_loss(ratio, advantage, epsilon)
+        return rlax.clipped_surrogate_pg_loss(ratio, jax.numpy.asarray(advantage), epsilon)
 
-    for seed in range(4):
+    with jax.enable_x64(True):
+        value, gradient = jax.value_and_grad(loss)(jax.numpy.asarray(log_prob))
+        return float(value), np.asarray(gradient)
+
+
+def rlax_actor_critic(logits, value, action, advantage, return_, weight):
+    """The sum of rlax's policy, value and entropy losses, and its gradients by logits and V."""
+    import jax
+    import rlax
+
+    def loss(logits, value):
+        policy_loss = rlax.policy_gradient_loss(logits, action, asarray(advantage), asarray(weight))
+        value_loss = (rlax.l2_loss(value, return_) * weight).mean()  # half the square
+        return policy_loss + 0.7 * value_loss + 0.03 * rlax.entropy_loss(logits, asarray(weight))
+
+    asarray = jax.numpy.asarray
+    with jax.enable_x64(True):
+        value, gradients = jax.value_and_grad(loss, argnums=(0, 1))(logits, value)
+        return float(value), [np.asarray(gradient) for gradient in gradients]
+
+
+@pytest.mark.skipif(find_spec("rlax") is None, reason=ORACLE)
+def test_the_surrogate_equals_rlax(apart):
+    for seed, epsilon in enumerate((0.05, 0.1, 0.2, 0.5)):
         batch = loss_batch(seed=seed)
         outputs = policy_outputs(batch, seed=seed + 50)
         ours = ppo(batch, outputs, clip=epsilon)
         (gradient,) = torch.autograd.grad(ours.piLoss, outputs[0])
-        with jax.enable_x64(True):
-            arrays = [x.detach().numpy() for x in (outputs[0], batch.old_log_prob, batch.advantage)]
-            value, expected = jax.value_and_grad(theirs)(*map(jax.numpy.asarray, arrays))
-        assert ours.piLoss.item() == pytest.approx(float(value), rel=1e-10, abs=1e-12)
-        np.testing.assert_allclose(gradient, np.asarray(expected), **CLOSE)
+        arrays = [x.detach().numpy() for x in (outputs[0], batch.old_log_prob, batch.advantage)]
+        value, expected = apart(rlax_surrogate, epsilon, *arrays)
+        assert ours.piLoss.item() == pytest.approx(value, rel=1e-10, abs=1e-12)
+        np.testing.assert_allclose(gradient, expected, **CLOSE)
 
 
-@pytest.mark.filterwarnings("ignore:Rlax softmax will be deprecated")
+@pytest.mark.skipif(find_spec("rlax") is None, reason=ORACLE)
 @pytest.mark.parametrize("masked", [False, True])
-def test_a2c_equals_rlax_through_the_policy(masked):
+def test_a2c_equals_rlax_through_the_policy(masked, apart):
     """rlax's weights are ours: N valid / (number valid)."""
-    jax = pytest.importorskip("jax", reason=ORACLE)
-    rlax = pytest.importorskip("rlax", reason=ORACLE)
     rng = np.random.default_rng(3)
     logits = torch.tensor(rng.standard_normal((N, 5)), requires_grad=True)
     value = torch.tensor(rng.standard_normal(N), requires_grad=True)
@@ -201,27 +222,21 @@ def test_a2c_equals_rlax_through_the_policy(masked):
     batch = loss_batch(valid=valid)
     policy = Categorical(5)
     info = policy.dist_info(logits)
-    outputs = policy.log_prob(info, torch.tensor(action)), value, policy.entropy(info)
-    ours = a2c(batch, outputs)
+    ours = a2c(batch, (policy.log_prob(info, torch.tensor(action)), value, policy.entropy(info)))
     gradient = torch.autograd.grad(ours.loss, (logits, value))
     kept = np.ones(N) if valid is None else valid.double().numpy()
-    weight = kept * N / kept.sum()
-
-    def theirs(logits, value):
-        advantage, return_ = batch.advantage.numpy(), batch.return_.numpy()
-        policy_loss = rlax.policy_gradient_loss(
-            logits, action, jax.numpy.asarray(advantage), jax.numpy.asarray(weight)
-        )
-        entropy_loss = rlax.entropy_loss(logits, jax.numpy.asarray(weight))
-        value_loss = (rlax.l2_loss(value, return_) * weight).mean()  # half the square
-        return policy_loss + 0.03 * entropy_loss + 0.7 * value_loss
-
-    with jax.enable_x64(True):
-        arguments = (logits.detach().numpy(), value.detach().numpy())
-        expected, expected_gradient = jax.value_and_grad(theirs, argnums=(0, 1))(*arguments)
-    assert ours.loss.item() == pytest.approx(float(expected), rel=1e-10)
-    for found, theirs_ in zip(gradient, expected_gradient, strict=True):
-        np.testing.assert_allclose(found, np.asarray(theirs_), **CLOSE)
+    loss, expected = apart(
+        rlax_actor_critic,
+        logits.detach().numpy(),
+        value.detach().numpy(),
+        action,
+        batch.advantage.numpy(),
+        batch.return_.numpy(),
+        kept * N / kept.sum(),
+    )
+    assert ours.loss.item() == pytest.approx(loss, rel=1e-10)
+    for found, theirs in zip(gradient, expected, strict=True):
+        np.testing.assert_allclose(found, theirs, **CLOSE)
 
 
 @pytest.mark.parametrize("function", [ppo, a2c])

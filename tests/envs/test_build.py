@@ -191,7 +191,7 @@ def test_native_says_what_it_needs():
     def lone(num_envs):
         return WalkEnv()
 
-    with pytest.raises(RlpytError, match="returned WalkEnv, expected a .*vector"):
+    with pytest.raises(RlpytError, match=r"returned WalkEnv, expected a .*vector"):
         build_vector_env(EnvConfig(id=lone, vectorization="native"), [0], seed=0)
 
 

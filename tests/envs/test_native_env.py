@@ -256,7 +256,7 @@ def test_a_log_that_grew_too_long_says_so():
     roll(env, actions[:5], out)
     assert len(env.state_dict()["actions"]) == 5
     roll(env, actions[:1], out)
-    with pytest.raises(RlpytError, match="more than 5 steps.*vectorization") as caught:
+    with pytest.raises(RlpytError, match=r"more than 5 steps.*vectorization") as caught:
         env.state_dict()
     assert caught.value.code == "checkpoint"
     env.reset(observation)
@@ -282,7 +282,7 @@ def test_numbers_that_are_not_finite_are_told_with_their_env_and_field():
 
 
 def test_what_it_cannot_do_it_says():
-    with pytest.raises(RlpytError, match="does not reset itself.*SAME_STEP or NEXT_STEP"):
+    with pytest.raises(RlpytError, match=r"does not reset itself.*SAME_STEP or NEXT_STEP"):
         started(partial(synced, WalkEnv, AutoresetMode.DISABLED))
     env, observation, _ = started(partial(synced, WalkEnv, AutoresetMode.NEXT_STEP))
     before = copy_tree(observation)

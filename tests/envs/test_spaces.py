@@ -1,4 +1,6 @@
-"""Gymnasium spaces and trees: shapes, dtypes, names, and the way of an action to its environment."""
+"""Gymnasium spaces and trees: shapes, dtypes, names, and an action's way to its environment."""
+
+import copy
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from gymnasium import spaces
 from rlpyt.envs.spaces import (
     action_from_tree,
     example_of,
+    random_action,
     space_children,
     space_items,
     tree_class,
@@ -77,7 +80,7 @@ def test_a_key_that_is_no_field_name(key):
     "space", [spaces.Text(3), spaces.Dict(t=spaces.Text(3)), spaces.Sequence(spaces.Discrete(2))]
 )
 def test_an_unsupported_space_says_which_are_supported(space):
-    with pytest.raises(RlpytError, match="is not supported.*Box, Discrete") as caught:
+    with pytest.raises(RlpytError, match=r"is not supported.*Box, Discrete") as caught:
         example_of(space)
     assert caught.value.code == "space"
 
@@ -136,3 +139,40 @@ def test_an_environment_that_changes_its_action_changes_no_buffer(name):
     action = action_from_tree(SPACES[name], tree, 0)
     action += 1
     np.testing.assert_array_equal(tree, before)
+
+
+def masked_observation(mask):
+    return namedarraytuple("DictTree", ("x", "action_mask"))(
+        np.zeros((2, 1)), np.stack([1 - mask, mask])
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "mask", "allowed"),
+    [
+        (spaces.Discrete(4, start=3), [0, 1, 0, 1], {4, 6}),
+        (spaces.MultiDiscrete([2, 3]), [1, 0, 0, 1, 1], {(0, 1), (0, 2)}),
+        (spaces.MultiDiscrete([2, 3], start=[5, -1]), [1, 0, 0, 1, 1], {(5, 0), (5, 1)}),
+    ],
+    ids=str,
+)
+def test_a_random_action_is_one_that_the_mask_allows(space, mask, allowed):
+    space.seed(0)
+    observation = masked_observation(np.array(mask, np.int8))
+    drawn = [random_action(space, observation, 1) for _ in range(60)]
+    assert all(space.contains(action) for action in drawn)
+    assert {tuple(a.tolist()) if np.ndim(a) else int(a) for a in drawn} == allowed
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_without_a_mask_every_random_action_is_possible(name):
+    space = copy.deepcopy(SPACES[name])
+    space.seed(0)
+    for observation in (np.zeros((2, 3)), example_of(SPACES["dict"])):
+        assert space.contains(random_action(space, observation, 0))
+
+
+def test_a_mask_over_other_actions_is_refused():
+    observation = masked_observation(np.ones(2, np.int8))
+    with pytest.raises(RlpytError, match=r"action_mask are not available.*max_decorrelation"):
+        random_action(SPACES["box"], observation, 0)

@@ -25,8 +25,8 @@ from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 
 from rlpyt.data import EnvStep
-from rlpyt.envs.spaces import example_of
 from rlpyt.envs.loop import LoopVectorEnv
+from rlpyt.envs.spaces import example_of
 from rlpyt.envs.vector import StatefulEnv
 from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.collections import namedarraytuple
@@ -355,9 +355,13 @@ BAD_OBSERVATIONS = {
 
 def fails(make: Any, *, n_steps: int = 3, indices: Any = (7,)) -> RlpytError:
     """The error that this environment makes, which must be one readable line."""
-    with pytest.raises(RlpytError) as caught:
+
+    def run():
         env, _, out = started(make, indices)
         roll(env, np.zeros((n_steps, len(indices)), np.int64), out)
+
+    with pytest.raises(RlpytError) as caught:
+        run()
     error = caught.value
     assert error.code == "env"
     assert "\n" not in str(error)
@@ -437,14 +441,17 @@ def test_what_an_environment_raises_is_told_with_its_line_and_kept_as_the_cause(
         assert "step 2, episode seed" in error.where
 
 
-def test_an_environment_that_fails_at_its_second_reset():
-    class Fails(ScriptEnv):
-        def reset(self, *, seed=None, options=None):
-            if self.episode == 0:
-                raise OSError("disk full")
-            return super().reset(seed=seed)
+class FailsAtSecondResetEnv(ScriptEnv):
+    """Its second episode cannot start."""
 
-    error = fails(partial(Fails, (1,)))
+    def reset(self, *, seed=None, options=None):
+        if self.episode == 0:
+            raise OSError("disk full")
+        return super().reset(seed=seed)
+
+
+def test_an_environment_that_fails_at_its_second_reset():
+    error = fails(partial(FailsAtSecondResetEnv, (1,)))
     assert "env 7 raised OSError in reset: disk full" in error.what
     assert "episode 1, step 0" in error.where
 
@@ -623,7 +630,8 @@ def test_without_auto_reset_an_environment_waits_in_zeros():
     for step in steps[2:]:
         assert not step.observation[0].any()
         assert step.reward[0] == 0
-        assert not (step.terminated[0] or step.truncated[0])
+        assert not step.terminated[0]
+        assert not step.truncated[0]
     assert steps[2].observation[1].tolist() == [0, 3, 3]
     observation[:] = 5
     assert env.reset_idle(observation).tolist() == [True, True]
@@ -660,3 +668,69 @@ def test_closing_closes_every_environment():
     env, _, _ = started(Closing, range(3))
     env.close()
     assert len(closed) == 3
+
+
+class MaskEnv(WalkEnv):
+    """Allows one of its actions, another at each step, and insists on it."""
+
+    def __init__(self, action_space: Any, size: int) -> None:
+        super().__init__(0.0, 0.05, action_space)
+        self.size = size
+        mask = spaces.MultiBinary(size)
+        self.observation_space = spaces.Dict(x=self.observation_space, action_mask=mask)
+
+    def reset(self, *, seed=None, options=None):
+        x, info = super().reset(seed=seed)
+        return self._masked(x), info
+
+    def step(self, action):
+        assert self.mask[int(action - self.action_space.start)] == 1
+        x, *rest = super().step(action)
+        return self._masked(x), *rest
+
+    def _masked(self, x):
+        self.mask = np.zeros(self.size, np.int8)
+        self.mask[self.np_random.integers(self.size)] = 1
+        return {"x": x, "action_mask": self.mask.copy()}
+
+
+def test_decorrelation_keeps_to_the_action_mask():
+    env, observation, _ = started(partial(MaskEnv, spaces.Discrete(6, start=2), 6), range(8))
+    env.decorrelate(12, observation)
+
+
+def test_decorrelation_leaves_the_environments_action_space_alone():
+    made: list[WalkEnv] = []
+
+    def make():
+        made.append(WalkEnv(action_space=spaces.Discrete(1000)))
+        made[-1].action_space.seed(0)
+        return made[-1]
+
+    env, observation, _ = started(make, range(3))
+    env.decorrelate(9, observation)
+    samples = {fake.action_space.sample() for fake in made}
+    assert len(samples) == 1
+
+
+def test_what_goes_wrong_in_decorrelation_is_told_with_its_place():
+    def fail(make):
+        env, observation, _ = started(make, [7])
+        env.decorrelate(40, observation)
+
+    with pytest.raises(RlpytError, match=r"^ERROR env: env 7 raised KeyError in step.*step 2, ep"):
+        fail(partial(RaisingEnv, "step"))
+    with pytest.raises(RlpytError, match=r"^ERROR env: env 7 returned observation of shape \(4,\)"):
+        fail(partial(BrokenEnv, np.zeros(4, np.float32)))
+    with pytest.raises(RlpytError, match=r"^ERROR env: env 7 returned observation\[1\] = nan"):
+        fail(NanEnv)
+    with pytest.raises(RlpytError, match=r"^ERROR env: env 7 raised OSError in reset: disk full"):
+        fail(partial(FailsAtSecondResetEnv, (1,)))
+
+
+class NanEnv(WalkEnv):
+    """Not a number from the second step on."""
+
+    def step(self, action):
+        observation, *rest = super().step(action)
+        return (ONE_NAN if self.n_steps > 1 else observation), *rest

@@ -448,9 +448,7 @@ def test_console_table_groups_columns(
     assert capsys.readouterr().out == ""
 
 
-def test_without_a_terminal_there_are_no_tables(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_without_a_terminal_there_are_no_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     logger = Logger(tmp_path, "ppo", 0, tensorboard=False)
     logger.row({"Diagnostics/CumSteps": 1}, 1)
     logger.text("shown [x] :dog:", 1)

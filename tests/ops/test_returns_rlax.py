@@ -1,5 +1,7 @@
 """Returns and advantages against rlax: values and gradients of 1000 random cases in float64."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ jax = pytest.importorskip("jax", reason='the oracle is not here: pip install "rl
 rlax = pytest.importorskip("rlax", reason='the oracle is not here: pip install "rlpyt[oracles]"')
 jnp = jax.numpy
 
+DISCOUNT = 0.97
 CASES = 200  # for each of five horizons
 HORIZONS = (1, 2, 5, 16, 37)
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-10}
@@ -58,106 +61,93 @@ def our_values_and_gradients(function, case):
     return values.detach().numpy(), [(zeros if g is None else g).numpy() for g in gradients]
 
 
-def assert_agree(ours, theirs, case):
-    values, gradients = our_values_and_gradients(ours, case)
-    expected_values, expected_gradients = rlax_values_and_gradients(theirs, case)
-    np.testing.assert_allclose(values, expected_values, **TOLERANCE)
-    for found, expected in zip(gradients, expected_gradients, strict=True):
-        np.testing.assert_allclose(found, expected, **TOLERANCE)
+@pytest.fixture
+def assert_agree(apart):
+    def check(ours, theirs, case):
+        values, gradients = our_values_and_gradients(ours, case)
+        expected_values, expected_gradients = apart(rlax_values_and_gradients, theirs, case)
+        np.testing.assert_allclose(values, expected_values, **TOLERANCE)
+        for found, expected in zip(gradients, expected_gradients, strict=True):
+            np.testing.assert_allclose(found, expected, **TOLERANCE)
+
+    return check
 
 
-def our_advantage(discount, gae_lambda):
-    def function(reward, value, bootstrap, terminated, truncated):
-        following = next_values(value, bootstrap, terminated, truncated)
-        done = terminated | truncated
-        return generalized_advantage_estimation(
-            reward, value, following, done, discount, gae_lambda
-        )
-
-    return function
+def our_advantage(reward, value, bootstrap, terminated, truncated, *, gae_lambda):
+    following = next_values(value, bootstrap, terminated, truncated)
+    done = terminated | truncated
+    return generalized_advantage_estimation(reward, value, following, done, DISCOUNT, gae_lambda)
 
 
-@pytest.mark.parametrize("T", HORIZONS)
-def test_advantages_equal_truncated_gae(T):
+def our_lambda_return(reward, value, bootstrap, terminated, truncated, *, gae_lambda):
+    advantage = our_advantage(
+        reward, value, bootstrap, terminated, truncated, gae_lambda=gae_lambda
+    )
+    return advantage + value
+
+
+def our_return(reward, value, bootstrap, terminated, truncated):
+    following = next_values(value, bootstrap, terminated, truncated)
+    return discount_return(reward, terminated | truncated, following, DISCOUNT)
+
+
+def rlax_advantage(reward, value, bootstrap, terminated, truncated, *, gae_lambda):
     """rlax knows terminations (discount 0); a time limit is its reward plus γ V of the final state,
     then a termination.
     """
-    discount, gae_lambda = 0.97, 0.93
+    limit = truncated & ~terminated
+    reward = reward + DISCOUNT * jnp.where(limit, bootstrap, 0.0)
+    discounts = jnp.where(terminated | truncated, 0.0, DISCOUNT)
+    values = jnp.concatenate([value, bootstrap[-1:]])
+    return rlax.truncated_generalized_advantage_estimation(reward, discounts, gae_lambda, values)
 
-    def theirs(reward, value, bootstrap, terminated, truncated):
-        limit = truncated & ~terminated
-        reward = reward + discount * jnp.where(limit, bootstrap, 0.0)
-        discounts = jnp.where(terminated | truncated, 0.0, discount)
-        values = jnp.concatenate([value, bootstrap[-1:]])
-        return rlax.truncated_generalized_advantage_estimation(
-            reward, discounts, gae_lambda, values
-        )
 
-    assert_agree(our_advantage(discount, gae_lambda), theirs, random_case(T))
+def rlax_lambda_return(reward, value, bootstrap, terminated, truncated, *, gae_lambda):
+    """λ-returns take V of each true next state, and λ = 0 where an episode ends."""
+    following = true_next_values(value, bootstrap, terminated, truncated)
+    lambdas = jnp.where(terminated | truncated, 0.0, gae_lambda)
+    return rlax.lambda_returns(reward, jnp.full(len(reward), DISCOUNT), following, lambdas)
+
+
+def rlax_discounted_return(reward, value, bootstrap, terminated, truncated):
+    return rlax.discounted_returns(reward, jnp.full(len(reward), DISCOUNT), bootstrap[-1])
+
+
+def rlax_n_step_return(reward, value, bootstrap, terminated, truncated):
+    """With n = T an n-step return runs to the end of the sequence and bootstraps there."""
+    discounts = jnp.where(terminated, 0.0, DISCOUNT)
+    following = jnp.concatenate([value[1:], bootstrap[-1:]])
+    return rlax.n_step_bootstrapped_returns(reward, discounts, following, len(reward))
+
+
+@pytest.mark.parametrize("T", HORIZONS)
+def test_advantages_equal_truncated_gae(T, assert_agree):
+    options = {"gae_lambda": 0.93}
+    assert_agree(
+        partial(our_advantage, **options), partial(rlax_advantage, **options), random_case(T)
+    )
 
 
 @pytest.mark.parametrize("T", HORIZONS)
 @pytest.mark.parametrize("gae_lambda", [0.0, 0.8, 1.0])
-def test_advantages_plus_values_are_lambda_returns(T, gae_lambda):
-    """λ-returns take V of each true next state, and λ = 0 where an episode ends."""
-    discount = 0.99
-    advantage = our_advantage(discount, gae_lambda)
-
-    def ours(reward, value, bootstrap, terminated, truncated):
-        return advantage(reward, value, bootstrap, terminated, truncated) + value
-
-    def theirs(reward, value, bootstrap, terminated, truncated):
-        following = true_next_values(value, bootstrap, terminated, truncated)
-        lambdas = jnp.where(terminated | truncated, 0.0, gae_lambda)
-        return rlax.lambda_returns(reward, jnp.full(T, discount), following, lambdas)
-
-    assert_agree(ours, theirs, random_case(T))
+def test_advantages_plus_values_are_lambda_returns(T, gae_lambda, assert_agree):
+    ours = partial(our_lambda_return, gae_lambda=gae_lambda)
+    assert_agree(ours, partial(rlax_lambda_return, gae_lambda=gae_lambda), random_case(T))
 
 
 @pytest.mark.parametrize("T", HORIZONS)
-def test_returns_without_ends_are_discounted_returns(T):
-    discount = 0.95
-
-    def ours(reward, value, bootstrap, terminated, truncated):
-        following = next_values(value, bootstrap, terminated, truncated)
-        return discount_return(reward, terminated, following, discount)
-
-    def theirs(reward, value, bootstrap, terminated, truncated):
-        return rlax.discounted_returns(reward, jnp.full(T, discount), bootstrap[-1])
-
-    assert_agree(ours, theirs, random_case(T, ends=0.0))
+def test_returns_with_ends_are_lambda_returns(T, assert_agree):
+    assert_agree(our_return, partial(rlax_lambda_return, gae_lambda=1.0), random_case(T))
 
 
 @pytest.mark.parametrize("T", HORIZONS)
-def test_returns_with_ends_are_lambda_returns(T):
-    discount = 0.95
-
-    def ours(reward, value, bootstrap, terminated, truncated):
-        following = next_values(value, bootstrap, terminated, truncated)
-        return discount_return(reward, terminated | truncated, following, discount)
-
-    def theirs(reward, value, bootstrap, terminated, truncated):
-        following = true_next_values(value, bootstrap, terminated, truncated)
-        lambdas = jnp.where(terminated | truncated, 0.0, 1.0)
-        return rlax.lambda_returns(reward, jnp.full(T, discount), following, lambdas)
-
-    assert_agree(ours, theirs, random_case(T))
+def test_returns_without_ends_are_discounted_returns(T, assert_agree):
+    assert_agree(our_return, rlax_discounted_return, random_case(T, ends=0.0))
 
 
 @pytest.mark.parametrize("T", [1, 2, 5])
-def test_returns_equal_n_step_returns_over_the_whole_sequence(T):
-    """With n = T an n-step return runs to the end of the sequence and bootstraps there."""
-    discount = 0.9
-
-    def ours(reward, value, bootstrap, terminated, truncated):
-        following = next_values(value, bootstrap, terminated, truncated)
-        return discount_return(reward, terminated, following, discount)
-
-    def theirs(reward, value, bootstrap, terminated, truncated):
-        discounts = jnp.where(terminated, 0.0, discount)
-        following = jnp.concatenate([value[1:], bootstrap[-1:]])
-        return rlax.n_step_bootstrapped_returns(reward, discounts, following, T)
-
+def test_returns_equal_n_step_returns_over_the_whole_sequence(T, assert_agree):
     reward, value, bootstrap, terminated, _truncated, weight = random_case(T)
     never = np.zeros_like(terminated)
-    assert_agree(ours, theirs, (reward, value, bootstrap, terminated, never, weight))
+    case = (reward, value, bootstrap, terminated, never, weight)
+    assert_agree(our_return, rlax_n_step_return, case)

@@ -1,11 +1,10 @@
 """Small runs, an environment that sends a signal, and how two runs are compared."""
 
 import csv
-import math
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -18,7 +17,6 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import logger_context
-from rlpyt.logging.logger import Logger
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 
@@ -32,6 +30,23 @@ TIME_COLUMNS = frozenset(
         "CumTrainTime",
     )
 )
+ONLINE = [
+    "NewCompletedTrajs",
+    "StepsInTrajWindow",
+    "Iteration",
+    "CumTime (s)",
+    "CumSteps",
+    "CumCompletedTrajs",
+    "CumUpdates",
+    "StepsPerSecond",
+    "UpdatesPerSecond",
+    "ReplayRatio",
+    "CumReplayRatio",
+]
+OFFLINE = ["StepsInEval", "TrajsInEval", "CumEvalTime", "CumTrainTime", *ONLINE[2:]]
+TRAJ = ["Length", "Return", "NonzeroRewards", "DiscountedReturn"]
+STATISTICS = ["Average", "Std", "Median", "Min", "Max"]
+
 TIMES = ("cum_time", "row_time", "cum_eval_time")  # of the records in a checkpoint
 
 
@@ -42,9 +57,9 @@ class Drift(gymnasium.Env):
     environments since it was set.
     """
 
-    SEEDS: list[int] = []
-    AT: int | None = None
-    SIGNAL = signal.SIGINT
+    SEEDS: ClassVar[list[int]] = []
+    AT: ClassVar[int | None] = None
+    SIGNAL: ClassVar[signal.Signals] = signal.SIGINT
 
     def __init__(self, continuous: bool = False, length: float = 0.05) -> None:
         self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
@@ -83,13 +98,10 @@ def small_runner(
     """64 steps an iteration, observations and rewards normalised."""
     model = {"hidden_sizes": [8], "normalize_observation": True, "recurrent": recurrent}
     model |= {"rnn_size": 4} if recurrent != "none" else {}
-    kind = {
-        "ppo": PPO(epochs=2, minibatches=2, learning_rate=1e-2, normalize_reward=True),
-        "a2c": A2C(learning_rate=1e-2, normalize_reward=True),
-    }
-    kind["ppo"].learning_rate_schedule = kind["a2c"].learning_rate_schedule = "linear"
+    common = {"learning_rate": 1e-2, "learning_rate_schedule": "linear", "normalize_reward": True}
+    kinds = {"ppo": PPO(epochs=2, minibatches=2, **common), "a2c": A2C(**common)}
     return MinibatchRl(
-        algo=kind[algo],
+        algo=kinds[algo],
         agent=PgAgent(model_kwargs=model),
         sampler=SerialSampler(
             env=EnvConfig(id="runner_fakes:Drift", kwargs={"continuous": continuous}),
@@ -143,17 +155,6 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert len(read_rows(one)) > 0
 
 
-class ListLogger:
-    """What :meth:`MinibatchRl.train` wants of a logger, kept in lists."""
-
-
 def parameters(runner: MinibatchRl) -> bytes:
     arrays, _skeleton = flatten(runner.agent.state_dict())
     return b"".join(array.contiguous().numpy().tobytes() for array in arrays.values())
-
-
-def is_nan(cell: str) -> bool:
-    return math.isnan(float(cell))
-
-
-__all__ = ["Drift", "Logger", "small_runner"]

@@ -14,8 +14,8 @@ from sampler_fakes import (
     LSTM,
     SCRIPT,
     SHARED,
-    Episode,
     CountTrajInfo,
+    Episode,
     MaskEnv,
     ScriptEnv,
     ScriptEnvs,
@@ -34,7 +34,7 @@ from rlpyt.agents.base import Actor
 from rlpyt.data import AgentInputs, NoState, TrajInfo
 from rlpyt.envs.native import NativeVectorEnv
 from rlpyt.samplers.collector import Collector
-from rlpyt.utils.buffer import buffer_map, leaves
+from rlpyt.utils.buffer import leaves
 
 MODELS = {"separate": {}, "shared": SHARED, "lstm": LSTM}
 every_model = pytest.mark.parametrize("model", MODELS)

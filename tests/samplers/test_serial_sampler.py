@@ -120,10 +120,10 @@ def test_the_same_seed_gives_the_same_samples_and_another_others(model):
 
 
 def test_nobody_draws_from_a_global_generator():
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
     obtain(started(max_decorrelation_steps=5), 3)
     assert torch.equal(torch.get_rng_state(), before[0])
-    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
 
 
 def test_ranks_have_environments_of_their_own():

@@ -103,13 +103,14 @@ def test_config_dict_is_complete_and_plain_json():
         (torch.ones(2), [1.0, 1.0]),
         (float("inf"), "inf"),
         (torch.float32, "torch.float32"),
-        (gymnasium.make, "gymnasium.envs.registration.make"),
-        (len, "builtins.len"),
+        (gymnasium.make, "gymnasium.envs.registration:make"),
+        (len, "builtins:len"),
+        (gymnasium.Wrapper, "gymnasium.core:Wrapper"),
         (gymnasium.spaces.Discrete(3), "Discrete(3)"),
         ({"b", "a"}, ["a", "b"]),
         (Algo, f"{__name__}.Algo"),
         (object(), "builtins.object"),
-        (functools.partial(len, 1), {"function": "builtins.len", "args": [1], "kwargs": {}}),
+        (functools.partial(len, 1), {"function": "builtins:len", "args": [1], "kwargs": {}}),
     ],
 )
 def test_config_dict_of_awkward_values(value: Any, expected: Any):

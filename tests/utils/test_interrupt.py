@@ -20,22 +20,30 @@ def _handlers_are_put_back():
     assert after == before
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_the_first_signal_sets_the_request(number):
+@pytest.mark.parametrize(
+    ("number", "exit_code", "outcome"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "preempted")],
+)
+def test_the_first_signal_sets_the_request_and_says_so(number, exit_code, outcome, capfd):
     with stop_on_signals() as request:
         assert not request
+        assert capfd.readouterr().err == ""
         signal.raise_signal(number)
         assert request
-        assert (request.signum, request.name) == (number, number.name)
+    assert (request.signum, request.name) == (number, number.name)
+    assert (request.exit_code, request.outcome) == (exit_code, outcome)
+    assert f"{number.name}: ending this iteration" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("second", SIGNALS)
 @pytest.mark.parametrize("first", SIGNALS)
 def test_the_second_ends_at_once_and_the_first_is_remembered(first, second):
-    with pytest.raises(KeyboardInterrupt), stop_on_signals() as request:
+    with stop_on_signals() as request:
         signal.raise_signal(first)
-        signal.raise_signal(second)
+        with pytest.raises(SystemExit) as caught:
+            signal.raise_signal(second)
     assert request.name == first.name
+    assert caught.value.code == request.exit_code == 128 + first
 
 
 def test_an_error_inside_comes_through():

@@ -79,9 +79,13 @@ def test_seeded_init_makes_equal_modules_and_leaves_the_global_generator():
     assert not torch.equal(weight(0), weight(1))
     assert torch.equal(torch.get_rng_state(), before)
     with pytest.raises(RuntimeError, match="inside"), seeded_init(0):
-        torch.rand(3)
-        raise RuntimeError("inside")
+        _draw_and_raise()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def _draw_and_raise():
+    torch.rand(3)
+    raise RuntimeError("inside")
 
 
 def test_fresh_seeds_are_fresh_and_usable():

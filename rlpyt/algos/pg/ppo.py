@@ -69,6 +69,8 @@ def ppo_loss(
         entropy_loss_coeff: c₂.
     """
     log_ratio = log_prob - batch.old_log_prob
+    if batch.valid is not None:  # the mean's weight of 0 would not outweigh an infinite ratio
+        log_ratio = torch.where(batch.valid, log_ratio, 0.0)
     ratio = torch.exp(log_ratio)
     clipped = ratio.clamp(1.0 - ratio_clip, 1.0 + ratio_clip)
     surrogate = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
