@@ -104,7 +104,7 @@ class Actor:
         self._rngs = (
             [] if greedy else [generator(seed, stream, *keys, index) for index in env_indices]
         )
-        self._noise: tuple[Tensor, ...] | None = None
+        self._noise: tuple[Tensor, ...] = ()  # one row a step; drawn by begin_batch
         self._step = 0
 
     def begin_batch(self, T: int) -> None:
@@ -121,7 +121,7 @@ class Actor:
             inputs = buffer_to(inputs, self.agent.device)
         if not self._stateless:
             self.state = _zero_where(self.state, inputs.reset)
-        noise = None if self._noise is None else self._noise[self._step]
+        noise = self._noise[self._step] if self._rngs else None
         self._step += 1
         step, self.state = self.agent.act(inputs, self.state, noise)
         return step

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
+from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.command import Command
-from rlpyt.cli.rundir import checkpoints_of, draw_curve, find_run, load_params, load_runner
+from rlpyt.cli.rundir import draw_curve, find_run, load_params, load_runner
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.saver import read_run_state
 
@@ -19,7 +20,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir = find_run(args.run_dir)
-    checkpoints_of(run_dir)
     params = load_params(run_dir)
     runner = load_runner(run_dir)
     logger = Logger(
@@ -34,7 +34,11 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         if read_run_state(run_dir) == "done":
             logger.text(f"{run_dir} is complete: nothing is left to do", runner.n_itr)
             return 0
-        runner.train(logger, resume=True)
+        saved = Checkpointer(run_dir / "checkpoints").latest() is not None
+        if not saved:
+            logger.text("no checkpoint was saved yet: starting from the beginning", 0)
+            logger.load_state_dict({"columns": [], "rows": 0, "step": -1})
+        runner.train(logger, resume=saved)
         if not args.no_plot:
             logger.text(draw_curve(run_dir), runner.n_itr)
     finally:

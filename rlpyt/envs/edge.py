@@ -118,7 +118,7 @@ def _discrete_writer(space: spaces.Discrete, path: str) -> Callable[[Any, int, A
 
     def write(destination: Any, i: int, value: Any) -> None:
         index = int(value) - start
-        if not 0 <= index < n:
+        if index + start != value or not 0 <= index < n:
             raise RlpytError("env", f"{path} = {value}, its space says {start} to {start + n - 1}")
         destination[i] = index
 

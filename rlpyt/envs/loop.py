@@ -79,19 +79,19 @@ class LoopVectorEnv(VectorEnv):
             rng = generator(self._seed, Stream.DECORRELATE, index)
             space = deepcopy(self.spaces.action)  # the environment's own draws nothing here
             space.seed(int(rng.integers(2**31)))
-            try:
-                for _ in range(int(rng.integers(max_steps + 1))):
-                    self._random_step(i, space, observation)
-            except RlpytError as error:
-                raise self._located(error, i) from None
-            except Exception as error:  # as in step
-                self._raise(i, "step", error)
+            for _ in range(int(rng.integers(max_steps + 1))):
+                self._random_step(i, space, observation)
 
     def _random_step(self, i: int, space: gymnasium.Space[Any], observation: Any) -> None:
         action = random_action(space, observation, i)
-        obs, _reward, terminated, truncated, _info = self._envs[i].step(action)
-        self._log[i].append(action)
-        self._write(observation, i, obs)
+        try:
+            obs, _reward, terminated, truncated, _info = self._envs[i].step(action)
+            self._log[i].append(action)
+            self._write(observation, i, obs)
+        except RlpytError as error:
+            raise self._located(error, i) from None
+        except Exception as error:  # as in step
+            self._raise(i, "step", error)
         self._check_finite(observation)
         if terminated or truncated or len(self._log[i]) >= self._limits[i]:
             self._reset_one(i, observation)
@@ -231,7 +231,7 @@ class LoopVectorEnv(VectorEnv):
         own = {"own": env.get_state()} if isinstance(env, StatefulEnv) else {}
         return {"actions": actions, **own}
 
-    def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> None:
+    def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> bool:
         """Continue from ``state``; environments without a state of their own replay their actions.
 
         One that does not arrive at ``observation`` again is warned of: it is not deterministic
@@ -251,6 +251,7 @@ class LoopVectorEnv(VectorEnv):
                 last = env.step(action)[0]
             if observation is not None and not self._idle[i]:
                 self._check_replay(i, last, observation)
+        return True
 
     def _check_replay(self, i: int, last: Any, observation: Any) -> None:
         replayed = buffer_map(np.zeros_like, observation)

@@ -2,6 +2,7 @@
 protocol.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -28,7 +29,7 @@ class NativeVectorEnv(VectorEnv):
     A back end that resets in the next step spends one call per episode on it: that row is reported
     as no transition. The environments share one seed, made from the first global index. State is
     that seed and the actions since, which are replayed: exact, at the price of stepping again;
-    above ``max_log`` steps a checkpoint says that it cannot.
+    above ``max_log`` steps a checkpoint warns that a resumed run starts new episodes.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class NativeVectorEnv(VectorEnv):
         self._checks = FiniteCheck(self.spaces.observation)
         self._max_log = max_log
         self._log: list[Any] | None = []
+        self._warned = False
         self._resetting = np.zeros(self.n_envs, dtype=bool)
 
     def reset(self, observation: Any, *, first_episode: int = 0) -> None:
@@ -125,27 +127,32 @@ class NativeVectorEnv(VectorEnv):
 
     def state_dict(self) -> dict[str, Any]:
         """The actions since the reset."""
-        if self._log is None:
-            raise RlpytError(
-                "checkpoint",
-                f"a native vector environment took more than {self._max_log} steps: "
-                "its state cannot be saved exactly",
-                hint='use vectorization="loop" where runs must resume',
+        if self._log is None and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"a native vector environment took more than {self._max_log} steps, too many to "
+                "take again: a run resumed from here starts new episodes "
+                '(vectorization="loop" resumes exactly)',
+                stacklevel=2,
             )
         return {
             "first_episode": self._first_episode,
-            "actions": list(self._log),
+            "actions": None if self._log is None else list(self._log),
             "resetting": self._resetting.copy(),
         }
 
-    def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> None:
-        """Reset with the same seed and take the same actions again."""
+    def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> bool:
+        """Reset with the same seed and take the same actions again, where they were kept."""
+        if state["actions"] is None:
+            self.reset(observation, first_episode=state["first_episode"] + 1)
+            return False
         self._first_episode = state["first_episode"]
         self._envs.reset(seed=self._reset_seed())
         for action in state["actions"]:
             self._envs.step(action)
         self._log = list(state["actions"])
         self._resetting = state["resetting"].copy()
+        return True
 
     def close(self) -> None:
         """Close the vector environment."""

@@ -66,9 +66,12 @@ class VectorEnv(ABC):
         """Everything needed to continue mid-episode."""
 
     @abstractmethod
-    def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> None:
-        """Continue from ``state``; ``observation`` [B, ...], where given, is what it must have led
-        to.
+    def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> bool:
+        """Continue from ``state``, which led to ``observation`` [B, ...].
+
+        Returns:
+            False where that is not possible: then new episodes have started, and ``observation``
+            now has their first observations.
         """
 
     @abstractmethod

@@ -164,5 +164,7 @@ class Collector:
         buffer.reward[T] = state["reward"]
         buffer.reset_np[T] = state["reset"]
         last = buffer_map(lambda leaf: leaf[T], buffer.observation_np)
-        self.env.load_state_dict(state["env"], last)
         self._trajs = [replace(self._template, **saved) for saved in state["trajs"]]
+        if not self.env.load_state_dict(state["env"], last):  # new episodes instead
+            buffer.reset_np[T] = True
+            self._trajs = [self._new_traj(b) for b in range(self.B)]

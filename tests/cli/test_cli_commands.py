@@ -18,6 +18,7 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.lock import RunLock
 from rlpyt.cli.commands import COMMANDS
 from rlpyt.envs.build import EnvConfig
+from rlpyt.evaluation.runs import read_progress
 from rlpyt.logging.context import logger_context
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.minibatch_rl import MinibatchRl
@@ -117,7 +118,21 @@ def test_what_is_no_run_is_said(rlpyt, tmp_path: Path, command: str):
     assert "two holds 2 runs - choose one, such as two/a" in error
 
 
-@pytest.mark.parametrize("command", ["resume", "eval", "hash"])
+def test_a_run_that_saved_nothing_is_resumed_from_the_beginning(rlpyt, small):
+    whole, run_dir = small("whole"), small("run")
+    for leftover in ("checkpoints", "curve.png"):
+        path = run_dir / leftover
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    write_run_state(run_dir, "running")
+    result = rlpyt("resume", run_dir)
+    assert result.code == 0, result.error
+    assert rlpyt("hash", run_dir).out == rlpyt("hash", whole).out
+    assert read_run_state(run_dir) == "done"
+    column = "Diagnostics/CumSteps"
+    assert read_progress(run_dir)[column] == read_progress(whole)[column]
+
+
+@pytest.mark.parametrize("command", ["eval", "hash"])
 def test_a_run_without_a_checkpoint(rlpyt, small, command: str):
     run_dir = small("run")
     write_run_state(run_dir, "running")

@@ -256,9 +256,13 @@ def test_a_log_that_grew_too_long_says_so():
     roll(env, actions[:5], out)
     assert len(env.state_dict()["actions"]) == 5
     roll(env, actions[:1], out)
-    with pytest.raises(RlpytError, match=r"more than 5 steps.*vectorization") as caught:
-        env.state_dict()
-    assert caught.value.code == "checkpoint"
+    with pytest.warns(UserWarning, match=r"more than 5 steps.*vectorization"):
+        state = env.state_dict()
+    env.state_dict()  # said once
+    again, other, _ = started(partial(synced, WalkEnv, AutoresetMode.SAME_STEP), max_log=5)
+    first = other.copy()
+    assert not again.load_state_dict(state, other)
+    assert not np.array_equal(other, first)
     env.reset(observation)
     assert env.state_dict()["actions"] == []
 
@@ -359,3 +363,13 @@ def test_gymnasiums_own_vector_cartpole_continues_from_its_state():
     assert_same_course(expected, found)
     np.testing.assert_array_equal(valid, valid_again)
     assert all(leaf.dtype == np.float32 for leaf in leaves(out.observation))
+
+
+def test_who_is_about_to_be_reset_is_part_of_the_state():
+    make = partial(scripted, AutoresetMode.NEXT_STEP, None)
+    env, _, out = started(make)
+    env.step(np.zeros(3, np.int64), out)
+    assert out.truncated.tolist() == [False, False, True]
+    again, _, out = started(make)
+    again.load_state_dict(env.state_dict())
+    assert again.step(np.zeros(3, np.int64), out).tolist() == [True, True, False]

@@ -206,7 +206,7 @@ def test_time_and_rows_go_on(tmp_path: Path):
 
 # One process that imports torch once and runs the command line in children that it kills.
 KILLS = """
-import os, random, signal, sys, time, warnings
+import os, random, signal, sys, time
 from pathlib import Path
 from rlpyt.cli.main import main
 
@@ -231,13 +231,19 @@ def train(name):
     words = " ".join([words, settings, sizes, every, quiet]).split()
     return child([*words, "--out", str(root / name)])
 
-begin = time.monotonic()
+def wait_for(itr, checkpoints):
+    # for a checkpoint of this iteration or a later one
+    deadline = time.monotonic() + 60
+    while all(int(path.name[-9:]) < itr for path in checkpoints.glob("itr_?????????")):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
 assert os.waitpid(train("whole"), 0)[1] == 0
-took = time.monotonic() - begin
 rng = random.Random(0)
 for trial in range(trials):
     pid = train(str(trial))
-    time.sleep(took * rng.uniform(0.15, 0.85))
+    wait_for(rng.randrange(24), root / str(trial) / "checkpoints")  # of 32 iterations
+    time.sleep(rng.uniform(0, 0.05))  # in the middle of sampling, learning or saving
     os.kill(pid, signal.SIGKILL)
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL
     print((root / str(trial) / "state.json").read_text(), flush=True)

@@ -125,6 +125,9 @@ class PPO(RlAlgorithm):
         self._agent = agent
         self._n_itr = n_itr
         self._batch_spec = batch_spec
+        for name, number in (("epochs", self.epochs), ("minibatches", self.minibatches)):
+            if number < 1:
+                raise RlpytError("config", f"algo.{name}={number}", hint="use 1 or more")
         units = batch_spec.B if agent.recurrent else batch_spec.size
         if self.minibatches > units:
             what = "whole sequences" if agent.recurrent else "steps"
