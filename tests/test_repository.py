@@ -146,4 +146,4 @@ def test_conda_environments_install_this_checkout_with_the_constraints(name: str
     assert "python=3.11" in text
     assert "- --constraint constraints.txt\n" in text
     assert "- --editable .[dev]\n" in text
-    assert ("whl/cpu" in text) == (name == "linux_cpu.yml")
+    assert ("pytorch-cpu" in text) == (name == "linux_cpu.yml")
