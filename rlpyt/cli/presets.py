@@ -88,7 +88,7 @@ def _a2c(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     algo = A2C(
         learning_rate=7e-4,
         learning_rate_schedule="linear",
-        gae_lambda=0.95 if kind == "continuous" else 1.0,
+        gae_lambda=1.0 if kind == "image" else 0.95,
         entropy_loss_coeff=0.0 if kind != "image" else 0.01,
         normalize_reward=kind == "continuous",
     )
