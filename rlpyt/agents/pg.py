@@ -49,9 +49,8 @@ class PgAgent(Agent):
 
     ModelCls: type[Model] = PgModel
     model_kwargs: dict[str, Any] = field(default_factory=dict)
-    squash: bool = (
-        False  # squash Box actions by tanh into their bounds, instead of clipping at the env edge
-    )
+    # Squash Box actions by tanh into their bounds, instead of clipping at the env edge.
+    squash: bool = False
     model: Model = field(init=False, repr=False, compare=False)
     distribution: Distribution = field(init=False, repr=False, compare=False)
     recurrent: bool = field(init=False, repr=False, compare=False)  # minibatches hold sequences
@@ -135,8 +134,8 @@ class PgAgent(Agent):
         return PgEvaluation(self.distribution.dist_info(outputs.params, mask), outputs.value)
 
     def learning_inputs(self, inputs: AgentInputs) -> AgentInputs:
-        """What of the recorded inputs the model reads: a feed-forward one only the observation."""
-        if self.recurrent:
+        """What of the recorded inputs the model reads; the rest is not gathered in vain."""
+        if self.model.reads_previous:
             return inputs
         none: Any = None
         return AgentInputs(inputs.observation, none, none, none)
@@ -149,7 +148,9 @@ class PgAgent(Agent):
         """Let the model's observation statistics take in a batch [T, B, ...], after it was learned
         from.
         """
-        self.model.update_normalizer(buffer_to(observation, self.device), valid)
+        self.model.update_normalizer(
+            buffer_to(observation, self.device), buffer_to(valid, self.device)
+        )
 
     def _mask(self, observation: Any) -> Tensor | None:
         return observation.action_mask.bool() if self._masked else None

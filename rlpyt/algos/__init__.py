@@ -1,6 +1,8 @@
 """Algorithms: one file each, in the folder of its family."""
 
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg import A2C, PPO
+from rlpyt.algos.schedule import Schedule, scheduled
 
-__all__ = ["A2C", "PPO", "RlAlgorithm"]
+__all__ = ["A2C", "PPO", "GradientStep", "RlAlgorithm", "Schedule", "scheduled"]

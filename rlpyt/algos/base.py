@@ -1,11 +1,14 @@
 """What an algorithm is: samples in, better parameters out."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rlpyt.agents.base import Agent
 from rlpyt.data import BatchSpec, OptInfo, Samples
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["RlAlgorithm"]
 
@@ -16,11 +19,18 @@ class RlAlgorithm(ABC):
     ``itr``.
     """
 
-    bootstrap_value: ClassVar[bool] = (
-        False  # whether the sampler shall record V at truncations and batch ends
-    )
+    # Whether the sampler shall record V at truncations and batch ends.
+    bootstrap_value: ClassVar[bool] = False
 
     discount: float = 0.99  # γ
+
+    def check_ranges(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Raise where a field that is not None is outside ``(low, high)``, ends included."""
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                hint = f"use {low:g} or more" if math.isinf(high) else f"use {low:g} to {high:g}"
+                raise RlpytError("config", f"algo.{name}={value}", hint=hint)
 
     @abstractmethod
     def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:

@@ -19,6 +19,18 @@ from rlpyt.utils.errors import RlpytError
 
 __all__ = ["GradientStep"]
 
+_FUSED = frozenset({torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD})
+_ELEMENTWISE = _FUSED | {
+    torch.optim.Adadelta,
+    torch.optim.Adagrad,
+    torch.optim.Adamax,
+    torch.optim.ASGD,
+    torch.optim.NAdam,
+    torch.optim.RAdam,
+    torch.optim.RMSprop,
+    torch.optim.Rprop,
+}
+
 Loss = tuple[Tensor, Any]  # a scalar to minimise, and a tree of scalars to report
 
 
@@ -47,10 +59,7 @@ class GradientStep:
         self._clip = clip_grad_norm
         self.vector, self._gradient = _flatten(model)
         chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
-        options: dict[str, Any] = {"lr": 0.0, **chosen}
-        if OptimCls in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
-            options.setdefault("fused", True)
-        self.optimizer = OptimCls([self.vector], **options)
+        self.optimizer = _optimizer(OptimCls, self.vector, chosen)
         self._compiled = self._compile() if compile else None
 
     def _compile(self) -> Callable[..., Any]:
@@ -73,7 +82,11 @@ class GradientStep:
             norm = torch.linalg.vector_norm(gradient)
             return self._clipped(gradient, norm), norm, report
 
-        compiled: Callable[..., Any] = torch.compile(clipped_gradient)
+        # On a CPU the generated wrapper in C++ saves a tenth of a small network's step.
+        on_cpu = self.vector.device.type == "cpu"
+        compiled: Callable[..., Any] = torch.compile(
+            clipped_gradient, options={"cpp_wrapper": True} if on_cpu else None
+        )
         return compiled
 
     def _clipped(self, gradient: Tensor, norm: Tensor) -> Tensor:
@@ -106,6 +119,26 @@ class GradientStep:
         """Continue from ``state``."""
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+
+
+def _optimizer(
+    OptimCls: type[torch.optim.Optimizer], vector: Tensor, chosen: dict[str, Any]
+) -> torch.optim.Optimizer:
+    if "lr" in chosen:
+        hint = "set algo.learning_rate"
+        raise RlpytError("config", "algo.optim_kwargs.lr is not used", hint=hint)
+    if OptimCls not in _ELEMENTWISE:
+        known = ", ".join(sorted(cls.__name__ for cls in _ELEMENTWISE))
+        what = f"algo.OptimCls={OptimCls.__name__} does not work element by element on one vector"
+        raise RlpytError("config", what, hint=f"use one of {known}")
+    options: dict[str, Any] = {"lr": 0.0, **chosen}
+    if OptimCls in _FUSED and not {"foreach", "fused"} & chosen.keys():
+        options["fused"] = True
+    try:
+        return OptimCls([vector], **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = f"algo.optim_kwargs={chosen} does not fit {OptimCls.__name__}: {error}"
+        raise RlpytError("config", what, hint="see torch.optim") from error
 
 
 @final

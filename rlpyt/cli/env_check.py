@@ -8,6 +8,7 @@ from rlpyt.cli.arguments import positive, seed
 from rlpyt.cli.command import Command
 from rlpyt.envs.check import check_env
 from rlpyt.envs.check_report import print_report
+from rlpyt.envs.gym import find_spec
 
 __all__ = ["COMMAND"]
 
@@ -29,6 +30,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
+    if ":" not in args.env:
+        find_spec(args.env)  # an unknown id is a mistake on the command line, not a finding
     report = check_env(args.env, steps=args.steps, seed=args.seed)
     print_report(report, Console())
     return 0 if report.ok else 1

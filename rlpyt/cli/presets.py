@@ -2,9 +2,8 @@
 environment's spaces.
 
 Three kinds of environment: ``image`` (an observation with rows and columns), ``continuous`` (a Box
-action), ``discrete``
-(everything else). Each gets the settings that published results for its kind use; any of them can
-be overridden.
+action), ``discrete`` (everything else). Each gets the settings that published results for its kind
+use; any of them can be overridden.
 """
 
 from collections.abc import Callable, Mapping

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from rlpyt.algos.pg.ppo import PPO
 from rlpyt.cli.arguments import add_output_options, positive, seed
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
 from rlpyt.cli.presets import ALGORITHMS, check_algorithm, default_runner
@@ -86,12 +87,18 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
 def _build(args: argparse.Namespace, overrides: list[str]) -> MinibatchRl:
     """The default runner with what the command line changes."""
     check_algorithm(args.algorithm)
+    for override in overrides:
+        if override.startswith(("sampler.env=", "sampler.env.id=")):
+            raise RlpytError("config", override, hint="ENV is the second argument of rlpyt train")
     runner = default_runner(args.algorithm, _env(args, overrides), args.recurrent)
     runner = replace(runner, seed=args.seed, device=args.device)
     if args.steps is not None:
         runner = replace(runner, n_steps=args.steps)
     if args.n_envs is not None:
         runner = replace(runner, sampler=replace(runner.sampler, batch_B=args.n_envs))
+        if args.recurrent != "none" and isinstance(runner.algo, PPO):  # whole sequences
+            fewer = min(runner.algo.minibatches, args.n_envs)
+            runner = replace(runner, algo=replace(runner.algo, minibatches=fewer))
     if args.eval_episodes is not None:
         runner = replace(runner, evaluator=Evaluator(episodes=args.eval_episodes))
     return apply_overrides(runner, overrides)

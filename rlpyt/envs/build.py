@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv as GymVectorEnv
 from gymnasium.wrappers import ClipReward, FrameStackObservation, TimeLimit
 
 from rlpyt.data import EnvSpaces
-from rlpyt.envs.gym import find_spec, make_env
+from rlpyt.envs.gym import find_spec, make_env, named_callable
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.native import NativeVectorEnv
 from rlpyt.envs.vector import VectorEnv
@@ -97,8 +97,9 @@ def build_vector_env(
 
 
 def _make_native(config: EnvConfig, n_envs: int) -> GymVectorEnv[Any, Any, Any]:
-    if not isinstance(config.id, str):
-        made = config.id(num_envs=n_envs, **config.kwargs)
+    make = named_callable(config.id)
+    if make is not None:
+        made = make(num_envs=n_envs, **config.kwargs)
         if not isinstance(made, GymVectorEnv):
             raise RlpytError(
                 "env",
@@ -106,12 +107,12 @@ def _make_native(config: EnvConfig, n_envs: int) -> GymVectorEnv[Any, Any, Any]:
                 hint="use vectorization='loop' for a callable that returns a gymnasium.Env",
             )
         return made
-    if find_spec(config.id).vector_entry_point is None:
+    if find_spec(str(config.id)).vector_entry_point is None:
         raise RlpytError(
             "env", f"{config.id} has no native vector environment", hint="use vectorization='loop'"
         )
     return gymnasium.make_vec(
-        config.id, num_envs=n_envs, vectorization_mode="vector_entry_point", **config.kwargs
+        str(config.id), num_envs=n_envs, vectorization_mode="vector_entry_point", **config.kwargs
     )
 
 

@@ -14,7 +14,7 @@ from rlpyt.envs.spaces import space_children, space_items
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["FiniteCheck", "check_reward", "construct", "raised_by", "writer"]
+__all__ = ["FiniteCheck", "check_reward", "construct", "raised_by", "write_info", "writer"]
 
 
 def construct(
@@ -151,6 +151,16 @@ def _tree_writer(
             write_child(leaf, i, value[key])
 
     return write
+
+
+def write_info(env_info: Any, i: int, info: dict[str, Any]) -> None:
+    """Copy the wanted numbers of one ``info`` into row ``i``; 0 for a key that it does not have."""
+    for name, leaf in env_info.items():
+        value = info.get(name, 0)
+        try:
+            leaf[i] = value
+        except (TypeError, ValueError):
+            raise RlpytError("env", f"info[{name!r}] = {value!r}, expected a number") from None
 
 
 @final

@@ -11,7 +11,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["env_name", "find_spec", "make_env"]
+__all__ = ["env_name", "find_spec", "make_env", "named_callable"]
 
 # Packages that register their ids when imported: (how the id starts, or ends, package, our extra).
 _REGISTERED_BY = (
@@ -46,12 +46,23 @@ def make_env(
             something else. What a constructor itself raises comes through as it is.
     """
     kwargs = env_kwargs or {}
+    make = named_callable(env)
+    return _registered(str(env), kwargs) if make is None else _called(make, kwargs)
+
+
+def named_callable(env: str | Callable[..., Any]) -> Any:
+    """What ``"package.module:callable"`` names, or ``env`` itself where it is no string; ``None``
+    for a Gymnasium id.
+
+    Raises:
+        RlpytError: ``env``, where there is no such module or name.
+    """
     if not isinstance(env, str):
-        return _called(env, kwargs)
+        return env
     module_name, colon, name = env.partition(":")
     if colon and all(part.isidentifier() for part in name.split(".")):
-        return _called(_imported(module_name, name), kwargs)
-    return _registered(env, kwargs)
+        return _imported(module_name, name)
+    return None
 
 
 def env_name(env: str | Callable[..., gymnasium.Env[Any, Any]]) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 from gymnasium import spaces
 
 from rlpyt.data import EnvSpaces, EnvStep
-from rlpyt.envs.edge import FiniteCheck, check_reward, construct, raised_by, writer
-from rlpyt.envs.spaces import action_from_tree, random_action
+from rlpyt.envs.edge import FiniteCheck, check_reward, construct, raised_by, write_info, writer
+from rlpyt.envs.spaces import action_from_tree, random_action, space_children
 from rlpyt.envs.vector import StatefulEnv, VectorEnv
 from rlpyt.utils.buffer import buffer_map, leaves
 from rlpyt.utils.errors import RlpytError
@@ -61,8 +61,12 @@ class LoopVectorEnv(VectorEnv):
         self._log: list[list[Any]] = [[] for _ in range(self.n_envs)]
         self._idle = np.zeros(self.n_envs, dtype=bool)
         self._waiting = False  # whether any is idle
-        self._zeros, self._nobody = [0.0] * self.n_envs, [False] * self.n_envs
         self._discrete = isinstance(self.spaces.action, spaces.Discrete)
+        self._unseen = set(info_keys)  # keys that no info has had yet
+        self._masked = self._discrete and "action_mask" in (
+            space_children(self.spaces.observation) or {}
+        )
+        self._zeros, self._nobody = [0.0] * self.n_envs, [False] * self.n_envs
         self._checks = FiniteCheck(self.spaces.observation)
 
     def reset(self, observation: Any, *, first_episode: int = 0) -> None:
@@ -119,7 +123,8 @@ class LoopVectorEnv(VectorEnv):
                     cuts[i] = True
                 write(observation, i, obs)
                 if self._info_keys:
-                    self._write_info(out.env_info, i, info)
+                    write_info(out.env_info, i, info)
+                    self._unseen -= info.keys()
         except RlpytError as error:
             raise self._located(error, i) from None
         except Exception as error:  # a user's environment may raise anything: told with its place
@@ -150,6 +155,9 @@ class LoopVectorEnv(VectorEnv):
             raise
 
     def _end_episodes(self, out: EnvStep, done: list[bool]) -> None:
+        if self._unseen:  # an episode has ended without them: most likely a slip of the pen
+            warnings.warn(f"no info had {sorted(self._unseen)}: 0 is recorded", stacklevel=2)
+            self._unseen.clear()
         for i, ended in enumerate(done):
             if not ended or self._idle[i]:
                 continue
@@ -186,11 +194,10 @@ class LoopVectorEnv(VectorEnv):
     def _episode_seed(self, i: int) -> int:
         return seed_int(self._seed, self._stream, self.env_indices[i], self._episode[i])
 
-    def _write_info(self, env_info: Any, i: int, info: dict[str, Any]) -> None:
-        for name, leaf in env_info.items():
-            leaf[i] = info.get(name, 0)
-
     def _check_finite(self, observation: Any, reward: Any = None, returned: Any = None) -> None:
+        if self._masked and not (allowed := observation.action_mask.any(-1) | self._idle).all():
+            i = int(np.argmin(allowed))
+            raise self._located(RlpytError("env", "an action_mask that allows no action"), i)
         found = self._checks.first_bad(observation, reward)
         if found is not None:
             i, field, value = found
@@ -227,7 +234,9 @@ class LoopVectorEnv(VectorEnv):
     def _env_state(self, i: int) -> dict[str, Any]:
         env = self._envs[i]
         log = self._log[i]
-        actions = np.array(log, dtype=np.int64) if self._discrete else list(log)
+        arrays = bool(log) and isinstance(log[0], np.ndarray)
+        stacked = self._discrete or arrays  # one array instead of one a step
+        actions = np.array(log, dtype=None if arrays else np.int64) if stacked else list(log)
         own = {"own": env.get_state()} if isinstance(env, StatefulEnv) else {}
         return {"actions": actions, **own}
 
@@ -241,17 +250,25 @@ class LoopVectorEnv(VectorEnv):
         self._idle[:] = state["idle"]
         self._waiting = bool(self._idle.any())
         for i, saved in enumerate(state["envs"]):
-            env = self._envs[i]
-            last, _info = env.reset(seed=self._episode_seed(i))
             self._log[i] = list(saved["actions"])
-            if isinstance(env, StatefulEnv):
-                env.set_state(saved["own"])
-                continue
-            for action in self._log[i]:
-                last = env.step(action)[0]
-            if observation is not None and not self._idle[i]:
+            try:
+                last = self._replay(i, saved)
+            except Exception as error:  # as in step
+                self._raise(i, "its replay", error)
+            if last is not None and observation is not None and not self._idle[i]:
                 self._check_replay(i, last, observation)
         return True
+
+    def _replay(self, i: int, saved: dict[str, Any]) -> Any:
+        """Put environment ``i`` back; its last observation, where it got there by actions."""
+        env = self._envs[i]
+        last, _info = env.reset(seed=self._episode_seed(i))
+        if isinstance(env, StatefulEnv):
+            env.set_state(saved["own"])
+            return None
+        for action in self._log[i]:
+            last = env.step(action)[0]
+        return last
 
     def _check_replay(self, i: int, last: Any, observation: Any) -> None:
         replayed = buffer_map(np.zeros_like, observation)

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector import VectorEnv as GymVectorEnv
 
 from rlpyt.data import EnvSpaces, EnvStep
-from rlpyt.envs.edge import FiniteCheck
+from rlpyt.envs.edge import FiniteCheck, raised_by
 from rlpyt.envs.spaces import space_children
 from rlpyt.envs.vector import VectorEnv
 from rlpyt.utils.buffer import buffer_map
@@ -91,7 +91,10 @@ class NativeVectorEnv(VectorEnv):
             self._log.append(native_action)
             if len(self._log) > self._max_log:
                 self._log = None
-        obs, reward, terminated, truncated, info = self._envs.step(native_action)
+        try:
+            obs, reward, terminated, truncated, info = self._envs.step(native_action)
+        except Exception as error:  # a user's environment may raise anything: told with its place
+            raise raised_by(self._first_index, "in step", error) from error
         _copy(self.spaces.observation, out.observation, obs)
         out.reward[:] = reward
         self._check(out.observation, out.reward)
@@ -166,6 +169,13 @@ def _set(destination: Any, mask: Any, source: Any) -> None:
 def _copy(space: Any, destination: Any, value: Any, rows: Any = slice(None)) -> None:
     """Copy ``rows`` of a batched Gymnasium observation into a tree."""
     for leaf_space, leaf, part in _leaf_parts(space, destination, value):
+        if np.shape(part) != leaf.shape:
+            raise RlpytError(
+                "env",
+                f"the vector environment returned an observation of shape {np.shape(part)}, "
+                f"its space says {leaf.shape}",
+                hint="make the two agree",
+            )
         leaf[rows] = _from_zero(leaf_space, part[rows])
 
 

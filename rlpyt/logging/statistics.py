@@ -17,9 +17,12 @@ def five_statistics(name: str, values: Sequence[float]) -> dict[str, float]:
     Std is the population's: the root of the mean squared deviation, 0 for one value. All are NaN
     without values, and where one value is NaN.
     """
-    data = np.asarray(values, dtype=np.float64)
-    if not data.size or np.isnan(data).any():
+    data = np.array(values, dtype=np.float64)
+    data.sort()  # NaN comes last
+    n = len(data)
+    if not n or math.isnan(data[-1]):
         return {f"{name}{statistic}": math.nan for statistic in STATISTICS}
     with np.errstate(all="ignore"):  # a diverged run has infinities, and should be able to log them
-        numbers = (data.mean(), data.std(), np.median(data), data.min(), data.max())
+        median = (data[(n - 1) // 2] + data[n // 2]) / 2
+        numbers = (data.mean(), data.std(), median, data[0], data[-1])
     return {f"{name}{key}": float(number) for key, number in zip(STATISTICS, numbers, strict=True)}

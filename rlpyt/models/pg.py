@@ -111,6 +111,7 @@ class PgModel(Model):
         self.memory = memory
         parts = (value_encoder, normalizer, memory)
         self._is_plain = encoder.is_identity and parts == (None, None, None)
+        self.reads_previous = memory is not None
         self.value_is_separate = memory is None and (
             value_encoder is not None or encoder.is_identity
         )
@@ -129,7 +130,7 @@ class PgModel(Model):
         rnn_size: int = 128,
         init_log_std: float = 0.0,
         normalize_observation: bool = False,
-        squash: bool = False,
+        observation_clip: float = 10.0,
     ) -> Self:
         """Build for these spaces, orthogonally: gain sqrt 2, policy head 0.01, value head 1.
 
@@ -146,7 +147,7 @@ class PgModel(Model):
             init_log_std: First logarithm of continuous actions' standard deviation.
             normalize_observation: Normalise float vectors by running statistics
                 (:meth:`update_normalizer`).
-            squash: Whether continuous actions are squashed into their bounds.
+            observation_clip: Bound of a normalised observation, in standard deviations.
 
         Raises:
             RlpytError: for an unknown space or option, or options that do not fit together.
@@ -164,10 +165,12 @@ class PgModel(Model):
         if recurrent != "none":
             memory, size = _Memory(size, action_space, recurrent, rnn_size), rnn_size
         head = () if plan.is_shared else plan.hidden_sizes
-        normalizer = ObservationNormalizer(observation_space) if normalize_observation else None
+        normalizer = None
+        if normalize_observation:
+            normalizer = ObservationNormalizer(observation_space, clip=observation_clip)
         return cls(
             encoder=encoder,
-            policy=_policy(size, action_space, head, nonlinearity, init_log_std, squash),
+            policy=_policy(size, action_space, head, nonlinearity, init_log_std),
             value_head=Mlp(size, head, 1, nonlinearity, output_gain=_VALUE_GAIN),
             value_encoder=build_encoder() if plan.has_images and not plan.is_shared else None,
             normalizer=normalizer,
@@ -258,6 +261,8 @@ def _plan(
     n_images = 0 if image == "flatten" else sum(map(is_image, leaves))
     if shared_trunk is None:
         shared_trunk = n_images > 0 or recurrent != "none"
+    if hidden_sizes is not None and any(size < 1 for size in hidden_sizes):
+        raise RlpytError("config", f"hidden_sizes={list(hidden_sizes)}", hint="use 1 or more")
     if hidden_sizes is None:
         hidden_sizes = () if n_images == len(leaves) == 1 else _HIDDEN_SIZES
     return _Plan(tuple(hidden_sizes), shared_trunk, n_images > 0)
@@ -269,11 +274,10 @@ def _policy(
     hidden_sizes: Sequence[int],
     nonlinearity: Nonlinearity,
     init_log_std: float,
-    squash: bool,
 ) -> Mlp | _GaussianPolicy:
     """The policy network; its output is laid out as ``distribution_for(action_space)`` reads it."""
-    param_size = distribution_for(action_space, squash=squash).param_size
-    is_log_std = _log_std_mask(action_space, squash)
+    param_size = distribution_for(action_space).param_size
+    is_log_std = _log_std_mask(action_space)
     assert len(is_log_std) == param_size
     n_log_std = sum(is_log_std)
     head_size = param_size - n_log_std
@@ -285,11 +289,11 @@ def _policy(
     return _GaussianPolicy(network, torch.full((n_log_std,), init_log_std), order)
 
 
-def _log_std_mask(action_space: Space[Any], squash: bool) -> list[bool]:
+def _log_std_mask(action_space: Space[Any]) -> list[bool]:
     """Which policy parameters are log_stds: the second half of every Box's."""
     mask = []
     for _path, leaf in space_items(action_space):
-        size = distribution_for(leaf, squash=squash).param_size
+        size = distribution_for(leaf).param_size
         n_log_std = size // 2 if isinstance(leaf, spaces.Box) else 0
         mask += [False] * (size - n_log_std) + [True] * n_log_std
     return mask

@@ -44,8 +44,8 @@ def next_values(
 
     Args:
         value: V(s_t), [T, B].
-        bootstrap_value: V of the true next observation where ``truncated`` and in the last row, [T,
-        B].
+        bootstrap_value: V of the true next observation where ``truncated`` and in the last row,
+            [T, B].
         terminated: bool [T, B].
         truncated: bool [T, B].
     """

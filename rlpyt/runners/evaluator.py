@@ -4,7 +4,7 @@ each.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from rlpyt.agents.base import Actor, Agent
@@ -49,6 +49,8 @@ class Evaluator:
                 what = f"evaluator.{name}={getattr(self, name)}"
                 raise RlpytError("config", what, hint="use 1 or more")
         config = EnvConfig.of(sampler.env if self.env is None else self.env)
+        if self.env is None:  # what is reported is the task's own return
+            config = replace(config, clip_reward=None)
         self._B = min(self.n_envs, self.episodes)
         self._agent, self._seed = agent, seed
         indices = range(self._B)

@@ -2,6 +2,7 @@
 end.
 """
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -22,12 +23,17 @@ from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.records import RunRecords
 from rlpyt.runners.saver import RunSaver, RunState
 from rlpyt.samplers.base import BaseSampler
-from rlpyt.utils.config import config_dict
+from rlpyt.utils.config import config_dict, flatten_config
 from rlpyt.utils.device import resolve_device
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.interrupt import StopRequest, stop_on_signals
 
 __all__ = ["MinibatchRl"]
+
+# Settings that a resumed run may have anew: the course of the run does not depend on them.
+_MAY_CHANGE = frozenset(
+    {"checkpoint_interval_steps", "device", "keep_checkpoints", "log_interval_steps", "n_steps"}
+)
 
 
 @final
@@ -36,8 +42,7 @@ class MinibatchRl:
     """Samples a batch, learns from it, and again, for ``n_steps`` environment steps.
 
     Without an ``evaluator`` the log reports the training episodes, the last ``log_traj_window`` of
-    them; with one, an
-    offline evaluation before training and at each interval.
+    them; with one, an offline evaluation before training and at each interval.
     """
 
     algo: RlAlgorithm
@@ -110,7 +115,8 @@ class MinibatchRl:
                 stack.enter_context(self._errors_logged(logger))
                 stack.enter_context(RunState(logger.run_dir, stop))
             stack.callback(self._shutdown)
-            self._build(logger)
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            self._build(logger, resume)
             if resume:
                 self._resume()
             if logger is not None:
@@ -156,11 +162,13 @@ class MinibatchRl:
         if self.seed < 0:
             raise RlpytError("config", f"seed={self.seed}", hint="use 0 or more")
 
-    def _build(self, logger: Logger | None) -> None:
+    def _build(self, logger: Logger | None, resume: bool) -> None:
         """Initialise agent, sampler and algorithm, in that order: each needs the one before."""
         if self.torch_threads is not None:
             torch.set_num_threads(self.torch_threads)
         if logger is not None:
+            if resume:
+                self._check_unchanged(logger)
             logger.log_params(config_dict(self), {})
         spec = self.sampler.batch_spec
         self._itr = 0
@@ -186,6 +194,21 @@ class MinibatchRl:
             offline=self.evaluator is not None,
         )
         self._saver = None if logger is None else self._make_saver(logger)
+
+    def _check_unchanged(self, logger: Logger) -> None:
+        """Raise where a setting that the run depends on is not what it was."""
+        path = logger.run_dir / "params.json"
+        if not path.exists():
+            return
+        before = flatten_config(json.loads(path.read_text()))
+        for name, value in flatten_config(config_dict(self)).items():
+            if name.partition(".")[0] not in _MAY_CHANGE and before.get(name, value) != value:
+                raise RlpytError(
+                    "config",
+                    f"{name}={value!r} differs from the run's {before[name]!r}",
+                    where=str(path),
+                    hint="resume with the run's own settings, or start another run",
+                )
 
     def _make_saver(self, logger: Logger) -> RunSaver:
         steps = self.checkpoint_interval_steps

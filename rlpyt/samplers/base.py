@@ -16,17 +16,14 @@ __all__ = ["BaseSampler"]
 class BaseSampler(ABC):
     """Owns environments; hands out ``samples [T, B]`` and the episodes that finished."""
 
-    env: (
-        EnvConfig | str | Callable[..., Any]
-    )  # Gymnasium id, "module:callable", callable, or all options
+    # A Gymnasium id, "module:callable", a callable, or an EnvConfig with options.
+    env: EnvConfig | str | Callable[..., Any]
     batch_T: int
     batch_B: int
-    mid_batch_reset: bool = (
-        True  # False: environments wait for the next batch after an episode's end
-    )
-    max_decorrelation_steps: int = (
-        0  # random steps at the start, between 0 and this, per environment
-    )
+    # False: after an episode's end an environment waits for the next batch.
+    mid_batch_reset: bool = True
+    # Random steps at the start, between 0 and this, in each environment.
+    max_decorrelation_steps: int = 0
     TrajInfoCls: type[TrajInfo] = TrajInfo
     poison: bool = False  # fill buffers with NaN and -42, to show a read before a write
 

@@ -92,7 +92,7 @@ class Collector:
             if valid is not None:
                 row.valid_np[:] = valid
                 np.logical_or(row.next_reset_np, ~valid, out=row.next_reset_np)
-            if self._bootstrap and (row.last or row.env_step.truncated.any()):
+            if self._bootstrap and (row.last or True in row.env_step.truncated.tolist()):
                 self._write_bootstrap(row)
         actor.agent.finish(buffer.samples)
         return buffer.samples, self._finish_trajectories()

@@ -265,13 +265,42 @@ def test_named_leaves_of_info_are_recorded_and_others_are_not():
     observation, out = allocate(env, cls(0.0, 0.0, 0.0))
     env.reset(observation)
     actions = random_actions(T, 3)
-    steps = roll(env, actions, out)
+    with pytest.warns(UserWarning, match=r"no info had \['absent'\]"):
+        steps = roll(env, actions, out)
     for i in range(3):
         _, expected = plain_course(WalkEnv, i, actions[:, i], seed=3)
         for step, wanted in zip(steps, expected, strict=True):
             assert step.env_info.first[i] == np.float32(wanted["info"]["first"])
             assert step.env_info.push[i] == wanted["info"]["push"]
             assert step.env_info.absent[i] == 0
+
+
+def test_an_info_that_is_no_number_is_told_by_name():
+    class Words(WalkEnv):
+        def step(self, action):
+            observation, reward, terminated, truncated, _ = super().step(action)
+            return observation, reward, terminated, truncated, {"word": "yes"}
+
+    cls = namedarraytuple("EnvInfo", ("word",))
+    env = LoopVectorEnv(Words, [4], seed=0, info_keys=("word",))
+    observation, out = allocate(env, cls(0.0))
+    env.reset(observation)
+    with pytest.raises(
+        RlpytError, match=r"env 4 returned info\['word'\] = 'yes', expected a number"
+    ):
+        roll(env, random_actions(1, 1), out)
+
+
+def test_a_mask_that_allows_nothing_is_an_error():
+    class Stuck(MaskEnv):
+        def step(self, action):
+            observation, *rest = super().step(action)
+            return {**observation, "action_mask": observation["action_mask"] * 0}, *rest
+
+    env, observation, out = started(partial(Stuck, spaces.Discrete(3), 3), [0])
+    action = random_actions(1, 1) * 0 + observation.action_mask.argmax()
+    with pytest.raises(RlpytError, match=r"action_mask that allows no action .*step 1"):
+        roll(env, action, out)
 
 
 # --- errors ------------------------------------------------------------------------------------

@@ -174,6 +174,24 @@ def test_resume_without_a_checkpoint(tmp_path: Path):
         train(small_runner(), tmp_path, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"seed": 99}, "seed=99 differs from the run's"),
+        ({"algo": "a2c"}, "algo.class="),
+        ({"continuous": True}, "sampler.env"),
+    ],
+    ids=str,
+)
+def test_resume_with_other_settings_is_refused_by_name(tmp_path: Path, settings, named: str):
+    run_dir = interrupt(tmp_path, 300)
+    params = (run_dir / "params.json").read_bytes()
+    with pytest.raises(RlpytError, match=named) as caught:
+        train(small_runner(**settings), tmp_path, resume=True)
+    assert caught.value.code == "config"
+    assert (run_dir / "params.json").read_bytes() == params
+
+
 def test_resume_in_the_directory_of_another_log(tmp_path: Path):
     run_dir = interrupt(tmp_path, 300)
     (run_dir / "progress.csv").unlink()

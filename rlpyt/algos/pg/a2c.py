@@ -12,10 +12,16 @@ import torch
 from torch import Tensor
 
 from rlpyt.agents.base import Agent
-from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.pg.batch import LossInputs, RewardNormalizer, loss_inputs, opt_info
+from rlpyt.algos.pg.batch import (
+    POLICY_GRADIENT_RANGES,
+    LossInputs,
+    RewardNormalizer,
+    loss_inputs,
+    opt_info,
+    policy_gradient_agent,
+)
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.ops.losses import normalize, valid_mean
@@ -87,8 +93,8 @@ class A2C(RlAlgorithm):
 
     def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
         """Bind the agent; build the optimizer."""
-        assert isinstance(agent, PgAgent)
-        self._agent = agent
+        self.check_ranges(POLICY_GRADIENT_RANGES)
+        self._agent = agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
         self._rewards = (

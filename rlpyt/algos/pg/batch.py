@@ -2,12 +2,15 @@
 the algorithms.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
+from rlpyt.agents.base import Agent
 from rlpyt.agents.pg import PgAgent
 from rlpyt.data import AgentInputs, OptInfo, Samples
 from rlpyt.models.normalize import RunningMeanStd
@@ -18,8 +21,29 @@ from rlpyt.ops.returns import (
 )
 from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.collections import NamedArrayTuple
+from rlpyt.utils.errors import RlpytError
 
-__all__ = ["LossInputs", "RewardNormalizer", "loss_inputs", "opt_info"]
+__all__ = [
+    "POLICY_GRADIENT_RANGES",
+    "LossInputs",
+    "RewardNormalizer",
+    "loss_inputs",
+    "opt_info",
+    "policy_gradient_agent",
+]
+
+POLICY_GRADIENT_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "discount": (0.0, 1.0),
+        "gae_lambda": (0.0, 1.0),
+        "learning_rate": (0.0, math.inf),
+        "value_loss_coeff": (0.0, math.inf),
+        "entropy_loss_coeff": (0.0, math.inf),
+        "clip_grad_norm": (1e-12, math.inf),
+        "reward_clip": (1e-12, math.inf),
+    }
+)
+"""What the hyperparameters that A2C and PPO share may be, ends included."""
 
 
 class LossInputs(NamedArrayTuple):
@@ -67,14 +91,38 @@ def loss_inputs(
 
 
 def opt_info(losses: Sequence[NamedTuple], norms: Sequence[Tensor]) -> OptInfo:
-    """One value per gradient step for each part of the losses, and ``gradNorm``; one transfer from
-    the device.
+    """One value per gradient step for each part of the losses, and ``gradNorm``.
+
+    One transfer from the device.
+
+    Raises:
+        RlpytError: ``diverged``, where a gradient was not finite.
     """
     table = torch.stack(
         [torch.stack([*parts, norm]) for parts, norm in zip(losses, norms, strict=True)]
     )
     columns = table.detach().T.tolist()
+    if not all(map(math.isfinite, columns[-1])):
+        raise RlpytError(
+            "diverged",
+            f"the gradient's norm is {columns[-1][-1]}: the parameters are lost",
+            hint="lower algo.learning_rate or algo.clip_grad_norm, or look at the rewards' scale; "
+            "the newest checkpoint is from before",
+        )
     return dict(zip([*losses[0]._fields, "gradNorm"], columns, strict=True))
+
+
+def policy_gradient_agent(agent: Agent) -> PgAgent:
+    """``agent`` itself, if it is one that A2C and PPO can train.
+
+    Raises:
+        RlpytError: for another kind.
+    """
+    if not isinstance(agent, PgAgent):
+        raise RlpytError(
+            "config", f"agent is a {type(agent).__name__}, expected a PgAgent", hint="use PgAgent()"
+        )
+    return agent
 
 
 @final

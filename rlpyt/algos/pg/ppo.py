@@ -6,6 +6,7 @@ may be clipped and updates stopped at a target KL. Truncated episodes bootstrap 
 final observation.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, final
 
@@ -13,10 +14,16 @@ import torch
 from torch import Tensor
 
 from rlpyt.agents.base import Agent
-from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.pg.batch import LossInputs, RewardNormalizer, loss_inputs, opt_info
+from rlpyt.algos.pg.batch import (
+    POLICY_GRADIENT_RANGES,
+    LossInputs,
+    RewardNormalizer,
+    loss_inputs,
+    opt_info,
+    policy_gradient_agent,
+)
 from rlpyt.algos.pg.minibatch import minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
@@ -52,9 +59,9 @@ def ppo_loss(
 ) -> PpoLoss:
     """Clipped surrogate, eq. 7 and 9, as a loss to minimise.
 
-        L = -E[min(r A, clip(r, 1-ε, 1+ε) A)] + c₁ E[½ (R - V)²] - c₂ E[H(π)],   r = π(a|s) /
-        π_old(a|s)
+        L = -E[min(r A, clip(r, 1-ε, 1+ε) A)] + c₁ E[½ (R - V)²] - c₂ E[H(π)]
 
+    where r = π(a|s) / π_old(a|s).
     With ``value_clip`` δ the value term is E[½ max((R - V)², (R - V_old - clip(V - V_old, ±δ))²)].
     ``approxKl`` is the estimator E[(r - 1) - log r].
 
@@ -121,13 +128,19 @@ class PPO(RlAlgorithm):
 
     def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
         """Bind the agent; build the optimizer."""
-        assert isinstance(agent, PgAgent)
-        self._agent = agent
+        self.check_ranges(POLICY_GRADIENT_RANGES)
+        self.check_ranges(
+            {
+                "epochs": (1, math.inf),
+                "minibatches": (1, math.inf),
+                "ratio_clip": (1e-12, math.inf),
+                "value_clip": (1e-12, math.inf),
+                "target_kl": (1e-12, math.inf),
+            }
+        )
+        self._agent = agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
-        for name, number in (("epochs", self.epochs), ("minibatches", self.minibatches)):
-            if number < 1:
-                raise RlpytError("config", f"algo.{name}={number}", hint="use 1 or more")
         units = batch_spec.B if agent.recurrent else batch_spec.size
         if self.minibatches > units:
             what = "whole sequences" if agent.recurrent else "steps"
