@@ -72,7 +72,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     parser.add_argument("--timeout", type=float, default=1200.0, help="seconds, per run")
     parser.add_argument("--peers", default=names, help=f"of {names}; 'none' for ours alone")
-    parser.add_argument("--ours", default="rlpyt,rlpyt-compile", help="'none' for peers alone")
+    parser.add_argument(
+        "--ours", default="rlpyt,rlpyt-compile,rlpyt-compile-native", help="'none' for peers alone"
+    )
     parser.add_argument(
         "--python",
         action="append",

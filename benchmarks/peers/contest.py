@@ -31,6 +31,12 @@ class Entry:
 OURS = (
     Entry(name="rlpyt", label="rlpyt", module="ours"),
     Entry(name="rlpyt-compile", label="rlpyt (compile)", module="ours", variant="compile"),
+    Entry(
+        name="rlpyt-compile-native",
+        label="rlpyt (compile, native env)",
+        module="ours",
+        variant="compile-native",
+    ),
 )
 FIELD = (
     Entry(
