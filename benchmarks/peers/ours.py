@@ -1,7 +1,7 @@
 """Ours: ``SerialSampler`` and ``MinibatchRl``, truncations bootstrapped.
 
 Variants: "compile" has a compiled update, "compile-native" Gymnasium's vectorised CartPole too. The
-stopwatch is told at the end of each ``optimize_agent``, so that what lies between two ticks is whole
+stopwatch is told at the end of each ``optimize_agent``, so that between two ticks lie whole
 iterations: sampling, learning and the runner's own bookkeeping.
 """
 
