@@ -53,6 +53,7 @@ DEVICE_MODULE = "rlpyt.utils.device"
 SEED_MODULE = "rlpyt.utils.seed"
 # Module: why it may import pickle (it never loads a file with it).
 PICKLE_MODULES = {
+    "rlpyt.samplers.processes": "knows its error, where settings cannot go to a worker process",
     "rlpyt.envs.check": "sees whether an environment survives the way to a worker process",
 }
 BANNED_CALLS = {"hasattr", "eval", "exec", "locals", "globals", "__import__", "compile"}

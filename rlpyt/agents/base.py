@@ -2,6 +2,7 @@
 environments.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 
 from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, Samples
-from rlpyt.utils.buffer import buffer_map, buffer_to
+from rlpyt.utils.buffer import buffer_map, buffer_to, leaves
+from rlpyt.utils.device import pinned_like
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 
 __all__ = ["Actor", "Agent"]
@@ -104,6 +106,8 @@ class Actor:
         self._rngs = (
             [] if greedy else [generator(seed, stream, *keys, index) for index in env_indices]
         )
+        self._staging: AgentInputs | None = None
+        self.transfer_seconds = 0.0  # handing inputs to a device
         self._noise: tuple[Tensor, ...] = ()  # one row a step; drawn by begin_batch
         self._step = 0
 
@@ -118,7 +122,7 @@ class Actor:
     def __call__(self, inputs: AgentInputs) -> AgentStep:
         """One step of the group; state is zero where ``inputs.reset``."""
         if not self._on_host:
-            inputs = buffer_to(inputs, self.agent.device)
+            inputs = self._to_device(inputs)
         if not self._stateless:
             self.state = _zero_where(self.state, inputs.reset)
         noise = self._noise[self._step] if self._rngs else None
@@ -126,10 +130,24 @@ class Actor:
         step, self.state = self.agent.act(inputs, self.state, noise)
         return step
 
+    def _to_device(self, inputs: AgentInputs) -> AgentInputs:
+        """Through pinned memory, from where the device fetches by itself.
+
+        What is computed from the last inputs has been read back since, so the memory is free.
+        """
+        start = time.perf_counter()
+        if self._staging is None:
+            self._staging = pinned_like(inputs)
+        for pinned, leaf in zip(leaves(self._staging), leaves(inputs), strict=True):
+            pinned.copy_(leaf)
+        moved: AgentInputs = buffer_to(self._staging, self.agent.device)
+        self.transfer_seconds += time.perf_counter() - start
+        return moved
+
     def value(self, inputs: AgentInputs) -> Tensor:
         """V of ``inputs``, [B], with the state as the last step left it, which does not advance."""
         if not self._on_host:
-            inputs = buffer_to(inputs, self.agent.device)
+            inputs = self._to_device(inputs)
         return self.agent.value(inputs, self.state).cpu()
 
     def state_dict(self) -> dict[str, Any]:

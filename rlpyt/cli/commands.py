@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rlpyt.cli import env_check, evaluate, hashing, plot, resume, train
+from rlpyt.cli import env_check, evaluate, hashing, plot, replay_capsule, resume, train
 from rlpyt.cli.command import Command
 
 __all__ = ["COMMANDS"]
@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "hash": hashing.COMMAND,
         "plot": plot.COMMAND,
         "env-check": env_check.COMMAND,
+        "replay-capsule": replay_capsule.COMMAND,
     }
 )
 """Name to command, in the order of the help page."""

@@ -17,6 +17,7 @@ from rlpyt.checkpoint.manifest import Manifest
 from rlpyt.cli.arguments import positive, seed
 from rlpyt.cli.command import Command
 from rlpyt.cli.rundir import checkpoints_of, find_run, load_runner
+from rlpyt.cli.samplers import as_sampler
 from rlpyt.cli.video import check_video, record_video
 from rlpyt.data import TrajInfo
 from rlpyt.logging.statistics import STATISTICS, five_statistics
@@ -65,6 +66,8 @@ def _evaluate(run_dir: Path, args: argparse.Namespace) -> dict[str, Any]:
     if args.video is not None:
         check_video(args.video)
     runner = load_runner(run_dir)
+    # Here, whatever sampled in training: no workers for a few episodes, and videos need the env.
+    runner = replace(runner, sampler=as_sampler(runner.sampler, "serial"))
     manifest = _load_agent(runner, run_dir, args)
     seed = runner.seed if args.seed is None else args.seed
     evaluator = _evaluator(runner, args)

@@ -1,12 +1,14 @@
 """``rlpyt resume``: continue a run exactly where its newest checkpoint stands."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.command import Command
 from rlpyt.cli.rundir import draw_curve, find_run, load_params, load_runner
+from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.saver import read_run_state
 
@@ -15,6 +17,7 @@ __all__ = ["COMMAND"]
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the run's directory")
+    add_sampler_options(parser)
     add_output_options(parser)
 
 
@@ -22,6 +25,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir = find_run(args.run_dir)
     params = load_params(run_dir)
     runner = load_runner(run_dir)
+    runner = replace(runner, sampler=chosen_sampler(runner.sampler, args))
     logger = Logger(
         run_dir,
         str(params.get("name", "run")),
@@ -50,9 +54,12 @@ COMMAND = Command(
     summary="continue an interrupted run",
     description=(
         "Continue the run in RUN_DIR from its newest sound checkpoint: the result is bit for bit\n"
-        "what the uninterrupted run would have given."
+        "what the uninterrupted run would have given. With another sampler that holds for runs\n"
+        "with a sampler.group_size."
     ),
-    examples="example:\n  rlpyt resume data/cartpole",
+    examples=(
+        "examples:\n  rlpyt resume data/cartpole\n  rlpyt resume data/cartpole --sampler serial"
+    ),
     add_arguments=_add_arguments,
     run=_run,
 )

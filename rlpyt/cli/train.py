@@ -9,6 +9,7 @@ from rlpyt.cli.arguments import add_output_options, positive, seed
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
 from rlpyt.cli.presets import ALGORITHMS, check_algorithm, default_runner
 from rlpyt.cli.rundir import NewRunDir, draw_curve, was_stopped
+from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import default_log_dir
 from rlpyt.logging.logger import Logger
@@ -17,7 +18,36 @@ from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["COMMAND"]
+__all__ = ["COMMAND", "add_runner_options", "build_runner"]
+
+
+def add_runner_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what :func:`build_runner` reads, but for ALGORITHM and ENV."""
+    parser.add_argument(
+        "--steps", type=positive, metavar="N", help="environment steps in all (1e6 is a number too)"
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="of the whole run (default 0)"
+    )
+    parser.add_argument(
+        "--n-envs", type=positive, metavar="N", help="environments stepped together (default 8)"
+    )
+    add_sampler_options(parser)
+    parser.add_argument(
+        "--recurrent",
+        choices=["none", "lstm", "gru"],
+        default="none",
+        help="the agent's memory (default none)",
+    )
+    parser.add_argument(
+        "--eval-episodes",
+        type=positive,
+        metavar="N",
+        help="evaluate offline, N episodes each time",
+    )
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, ... (default auto)"
+    )
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,35 +59,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "env", metavar="ENV", help='Gymnasium id, or "module:callable" that makes an environment'
     )
-    parser.add_argument(
-        "--steps", type=positive, metavar="N", help="environment steps in all (1e6 is a number too)"
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="of the whole run (default 0)"
-    )
-    parser.add_argument(
-        "--n-envs", type=positive, metavar="N", help="environments stepped together (default 8)"
-    )
-    parser.add_argument(
-        "--recurrent",
-        choices=["none", "lstm", "gru"],
-        default="none",
-        help="the agent's memory (default none)",
-    )
+    add_runner_options(parser)
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
         help="run directory, new or empty (default data/local/...)",
-    )
-    parser.add_argument(
-        "--eval-episodes",
-        type=positive,
-        metavar="N",
-        help="evaluate offline, N episodes each time",
-    )
-    parser.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto, cpu, ... (default auto)"
     )
     add_output_options(parser)
 
@@ -67,7 +74,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir: Path = args.out or default_log_dir(name) / "run_0"
     with NewRunDir(run_dir) as claim:
         try:
-            runner = _build(args, overrides)
+            runner = build_runner(args, overrides)
         except RlpytError as error:  # whatever its code: the command line asks for what is not
             print_error(error)
             return USAGE_ERROR
@@ -84,8 +91,12 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-def _build(args: argparse.Namespace, overrides: list[str]) -> MinibatchRl:
-    """The default runner with what the command line changes."""
+def build_runner(args: argparse.Namespace, overrides: list[str]) -> MinibatchRl:
+    """The default runner with what the command line changes.
+
+    Raises:
+        RlpytError: for an unknown algorithm, environment or setting, or values that do not fit.
+    """
     check_algorithm(args.algorithm)
     for override in overrides:
         if override.startswith(("sampler.env=", "sampler.env.id=")):
@@ -99,6 +110,7 @@ def _build(args: argparse.Namespace, overrides: list[str]) -> MinibatchRl:
         if args.recurrent != "none" and isinstance(runner.algo, PPO):  # whole sequences
             fewer = min(runner.algo.minibatches, args.n_envs)
             runner = replace(runner, algo=replace(runner.algo, minibatches=fewer))
+    runner = replace(runner, sampler=chosen_sampler(runner.sampler, args))
     if args.eval_episodes is not None:
         runner = replace(runner, evaluator=Evaluator(episodes=args.eval_episodes))
     return apply_overrides(runner, overrides)
@@ -123,6 +135,7 @@ COMMAND = Command(
         "examples:\n"
         "  rlpyt train ppo CartPole-v1 --steps 100000 --seed 0 --out data/cartpole\n"
         "  rlpyt train a2c Acrobot-v1 --n-envs 16 algo.learning_rate=1e-3\n"
+        "  rlpyt train ppo CartPole-v1 --sampler cpu --workers 2 sampler.group_size=4\n"
         "  rlpyt train ppo Pendulum-v1 --eval-episodes 20 "
         "agent.model_kwargs.hidden_sizes=[256,256]\n"
         "  rlpyt train ppo my_package.envs:make_maze sampler.env.kwargs.size=9 --recurrent lstm"

@@ -14,6 +14,7 @@ from rlpyt.envs.gym import find_spec, make_env, named_callable
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.native import NativeVectorEnv
 from rlpyt.envs.vector import VectorEnv
+from rlpyt.utils.config import config_dict
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream
 
@@ -79,6 +80,7 @@ def build_vector_env(
             stream=stream,
             auto_reset=auto_reset,
             info_keys=config.info_keys,
+            description=config_dict(config),
         )
     for name, value in (
         ("clip_reward", config.clip_reward),
@@ -93,7 +95,13 @@ def build_vector_env(
                 f"{name} is not available with vectorization='native'",
                 hint="set the suite's own option in kwargs, or use vectorization='loop'",
             )
-    return NativeVectorEnv(partial(_make_native, config), env_indices, seed=seed, stream=stream)
+    return NativeVectorEnv(
+        partial(_make_native, config),
+        env_indices,
+        seed=seed,
+        stream=stream,
+        description=config_dict(config),
+    )
 
 
 def _make_native(config: EnvConfig, n_envs: int) -> GymVectorEnv[Any, Any, Any]:

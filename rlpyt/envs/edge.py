@@ -14,23 +14,7 @@ from rlpyt.envs.spaces import space_children, space_items
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["FiniteCheck", "check_reward", "construct", "raised_by", "write_info", "writer"]
-
-
-def construct(
-    make: Callable[[], gymnasium.Env[Any, Any]], index: int
-) -> tuple[gymnasium.Env[Any, Any], float]:
-    """Environment ``index``, without its outermost time limit, and that limit in steps.
-
-    Raises:
-        RlpytError: for whatever its constructor raises.
-    """
-    try:
-        return _without_limit(make())
-    except RlpytError:
-        raise
-    except Exception as error:  # whatever a user's constructor raises is reported with its place
-        raise raised_by(index, "in its constructor", error) from error
+__all__ = ["FiniteCheck", "bad_scalar", "raised_by", "without_limit", "write_info", "writer"]
 
 
 def raised_by(index: int, method: str, error: Exception, place: str = "") -> RlpytError:
@@ -45,9 +29,9 @@ def raised_by(index: int, method: str, error: Exception, place: str = "") -> Rlp
     )
 
 
-def _without_limit(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], float]:
-    """Take off the outermost time limit and order check: the loop does both, without two more calls
-    a step.
+def without_limit(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], float]:
+    """``env`` without its outermost time limit and order check, and that limit in steps: the loop
+    does both, without two more calls a step.
     """
     limit = math.inf
     if isinstance(env, TimeLimit):
@@ -57,17 +41,21 @@ def _without_limit(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any
     return env, limit
 
 
-def check_reward(index: int, reward: Any) -> None:
-    """Raise unless ``reward``, returned by environment ``index``, is one real number."""
+def bad_scalar(index: int, reward: Any, terminated: Any) -> RlpytError | None:
+    """What is wrong unless environment ``index`` returned one real number and one truth value."""
     if np.ndim(reward) != 0 or not isinstance(
         reward, int | float | np.number | np.bool_ | np.ndarray
     ):
-        found = f"shape {np.shape(reward)}" if np.ndim(reward) else type(reward).__name__
-        raise RlpytError(
-            "env",
-            f"env {index} returned reward of {found}, expected one real number",
-            hint="return float(reward) from step",
-        )
+        name, value, expected = "reward", reward, "one real number"
+        hint = "return float(reward) from step"
+    elif np.ndim(terminated) != 0:
+        name, value, expected = "terminated", terminated, "one truth value"
+        hint = "return bool(terminated) from step"
+    else:
+        return None
+    found = f"shape {np.shape(value)}" if np.ndim(value) else type(value).__name__
+    what = f"env {index} returned {name} of {found}, expected {expected}"
+    return RlpytError("env", what, hint=hint)
 
 
 def writer(

@@ -3,22 +3,23 @@ environment.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
-from typing import Any, NoReturn, final
+from typing import Any, final
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from rlpyt.data import EnvSpaces, EnvStep
-from rlpyt.envs.edge import FiniteCheck, check_reward, construct, raised_by, write_info, writer
+from rlpyt.envs.edge import FiniteCheck, bad_scalar, raised_by, without_limit, write_info, writer
+from rlpyt.envs.episodes import Episodes, episode_state, warn_unless_equal
 from rlpyt.envs.spaces import action_from_tree, random_action, space_children
-from rlpyt.envs.vector import StatefulEnv, VectorEnv
+from rlpyt.envs.vector import NOBODY, VectorEnv
 from rlpyt.utils.buffer import buffer_map, leaves
 from rlpyt.utils.errors import RlpytError
-from rlpyt.utils.seed import Stream, generator, seed_int
+from rlpyt.utils.seed import Stream, generator
 
 __all__ = ["LoopVectorEnv"]
 
@@ -29,8 +30,8 @@ class LoopVectorEnv(VectorEnv):
 
     Each episode of environment ``i`` is seeded by (seed, i, episode number), so that its course
     depends on nothing but its actions. An environment's state is therefore its own ``get_state()``
-    where it has one (:class:`StatefulEnv`), else the episode number and the actions since its
-    reset, which are replayed.
+    where it has one (:class:`rlpyt.envs.vector.StatefulEnv`), else the episode number and the
+    actions since its reset, which are replayed.
     """
 
     def __init__(
@@ -42,23 +43,29 @@ class LoopVectorEnv(VectorEnv):
         stream: Stream = Stream.ENV,
         auto_reset: bool = True,
         info_keys: tuple[str, ...] = (),
+        description: Mapping[str, Any] | None = None,
     ) -> None:
-        """Make one environment for each global index of ``env_indices``."""
+        """Make one environment for each global index of ``env_indices``.
+
+        ``description`` is ``config_dict`` of what ``make`` makes, for crash capsules.
+        """
         self.n_envs = len(env_indices)
         self.env_indices = tuple(env_indices)
         self.auto_reset = auto_reset
-        self._seed, self._stream, self._info_keys = seed, stream, info_keys
-        self._envs = []
-        self._limits = []
-        for index in self.env_indices:
-            env, limit = construct(make, index)
-            self._envs.append(env)
-            self._limits.append(limit)
+        self._seed, self._info_keys = seed, info_keys
+        self._episodes = Episodes(
+            env_indices=self.env_indices,
+            seed=seed,
+            stream=stream,
+            auto_reset=auto_reset,
+            description=description,
+        )
+        made = [self._construct(i, make) for i in range(self.n_envs)]
+        self._envs = [env for env, _limit in made]
+        self._limits = [limit for _env, limit in made]
         first = self._envs[0]
         self.spaces = EnvSpaces(first.observation_space, first.action_space)
         self._write = writer(self.spaces.observation)
-        self._episode = [-1] * self.n_envs
-        self._log: list[list[Any]] = [[] for _ in range(self.n_envs)]
         self._idle = np.zeros(self.n_envs, dtype=bool)
         self._waiting = False  # whether any is idle
         self._discrete = isinstance(self.spaces.action, spaces.Discrete)
@@ -69,9 +76,19 @@ class LoopVectorEnv(VectorEnv):
         self._zeros, self._nobody = [0.0] * self.n_envs, [False] * self.n_envs
         self._checks = FiniteCheck(self.spaces.observation)
 
+    def _construct(
+        self, i: int, make: Callable[[], gymnasium.Env[Any, Any]]
+    ) -> tuple[gymnasium.Env[Any, Any], float]:
+        try:
+            return without_limit(make())
+        except RlpytError:
+            raise
+        except Exception as error:  # whatever a user's constructor raises is told with its place
+            self._episodes.raise_for(i, "its constructor", error)
+
     def reset(self, observation: Any, *, first_episode: int = 0) -> None:
         """Start an episode everywhere, numbered ``first_episode``; write the first observations."""
-        self._episode = [first_episode - 1] * self.n_envs
+        self._episodes.number = [first_episode - 1] * self.n_envs
         for i in range(self.n_envs):
             self._reset_one(i, observation)
         self._idle[:] = self._waiting = False
@@ -87,38 +104,47 @@ class LoopVectorEnv(VectorEnv):
                 self._random_step(i, space, observation)
 
     def _random_step(self, i: int, space: gymnasium.Space[Any], observation: Any) -> None:
+        episodes = self._episodes
         action = random_action(space, observation, i)
+        episodes.cell[0] = i
+        episodes.actions[i].append(action)
         try:
             obs, _reward, terminated, truncated, _info = self._envs[i].step(action)
-            self._log[i].append(action)
             self._write(observation, i, obs)
         except RlpytError as error:
-            raise self._located(error, i) from None
-        except Exception as error:  # as in step
-            self._raise(i, "step", error)
+            raise episodes.returned(error, i) from None
+        except Exception as error:  # as in take
+            episodes.raise_for(i, "step", error)
+        episodes.cell[0] = NOBODY
         self._check_finite(observation)
-        if terminated or truncated or len(self._log[i]) >= self._limits[i]:
+        if terminated or truncated or len(episodes.actions[i]) >= self._limits[i]:
             self._reset_one(i, observation)
 
     def step(self, action: Any, out: EnvStep) -> np.ndarray[Any, Any] | None:
         """Step every environment that is not idle and write ``out``; return which rows are
         transitions.
         """
-        observation, write = out.observation, self._write
+        return self.take(self._actions(action), out)
+
+    def take(self, actions: Sequence[Any], out: EnvStep) -> np.ndarray[Any, Any] | None:
+        """:meth:`step` with a Gymnasium action for each environment, handed on as it is."""
+        observation, write, episodes = out.observation, self._write, self._episodes
         idle = self._idle.tolist() if self._waiting else self._nobody
         valid = ~self._idle if self._waiting else None
-        actions = self._actions(action)
         rewards: list[Any] = self._zeros[:]
         ends, cuts = self._nobody[:], self._nobody[:]
-        i = 0
+        i, cell = 0, episodes.cell
         try:
-            for i, (env, log, act) in enumerate(zip(self._envs, self._log, actions, strict=True)):
+            for i, (env, log, act) in enumerate(
+                zip(self._envs, episodes.actions, actions, strict=True)
+            ):
                 if idle[i]:
                     _zero_row(observation, i)
                     _zero_row(out.env_info, i)
                     continue
-                obs, rewards[i], ends[i], cut, info = env.step(act)
+                cell[0] = i
                 log.append(act)
+                obs, rewards[i], ends[i], cut, info = env.step(act)
                 if cut or len(log) >= self._limits[i]:
                     cuts[i] = True
                 write(observation, i, obs)
@@ -126,9 +152,10 @@ class LoopVectorEnv(VectorEnv):
                     write_info(out.env_info, i, info)
                     self._unseen -= info.keys()
         except RlpytError as error:
-            raise self._located(error, i) from None
+            raise episodes.returned(error, i) from None
         except Exception as error:  # a user's environment may raise anything: told with its place
-            self._raise(i, "step", error)
+            episodes.raise_for(i, "step", error)
+        episodes.cell[0] = NOBODY
         self._write_scalars(out, rewards, ends, cuts)
         self._check_finite(observation, out.reward, rewards)
         if True in ends or True in cuts:
@@ -150,13 +177,17 @@ class LoopVectorEnv(VectorEnv):
             out.terminated[:] = ends
             out.truncated[:] = cuts
         except (TypeError, ValueError):
-            for index, reward in zip(self.env_indices, rewards, strict=True):
-                check_reward(index, reward)
+            self._check_scalars(rewards, ends)
             raise
+
+    def _check_scalars(self, rewards: list[Any], ends: list[Any]) -> None:
+        for i, (reward, end) in enumerate(zip(rewards, ends, strict=True)):
+            if (bad := bad_scalar(self.env_indices[i], reward, end)) is not None:
+                raise self._episodes.failed(bad, i)
 
     def _end_episodes(self, out: EnvStep, done: list[bool]) -> None:
         if self._unseen:  # an episode has ended without them: most likely a slip of the pen
-            warnings.warn(f"no info had {sorted(self._unseen)}: 0 is recorded", stacklevel=2)
+            warnings.warn(f"no info had {sorted(self._unseen)}: 0 is recorded", stacklevel=3)
             self._unseen.clear()
         for i, ended in enumerate(done):
             if not ended or self._idle[i]:
@@ -181,64 +212,54 @@ class LoopVectorEnv(VectorEnv):
         return waiting
 
     def _reset_one(self, i: int, observation: Any) -> None:
-        self._episode[i] += 1
-        self._log[i].clear()
+        self._episodes.cell[0] = i
         try:
-            obs, _info = self._envs[i].reset(seed=self._episode_seed(i))
+            obs, _info = self._envs[i].reset(seed=self._episodes.begin(i))
             self._write(observation, i, obs)
         except RlpytError as error:
-            raise self._located(error, i) from None
-        except Exception as error:  # as in step
-            self._raise(i, "reset", error)
-
-    def _episode_seed(self, i: int) -> int:
-        return seed_int(self._seed, self._stream, self.env_indices[i], self._episode[i])
+            raise self._episodes.returned(error, i) from None
+        except Exception as error:  # as in take
+            self._episodes.raise_for(i, "reset", error)
+        self._episodes.cell[0] = NOBODY
 
     def _check_finite(self, observation: Any, reward: Any = None, returned: Any = None) -> None:
         if self._masked and not (allowed := observation.action_mask.any(-1) | self._idle).all():
             i = int(np.argmin(allowed))
-            raise self._located(RlpytError("env", "an action_mask that allows no action"), i)
+            what = "an action_mask that allows no action"
+            raise self._episodes.returned(RlpytError("env", what), i)
         found = self._checks.first_bad(observation, reward)
         if found is not None:
             i, field, value = found
             if field == "reward":
-                check_reward(self.env_indices[i], returned[i])
-            raise RlpytError(
-                "env",
-                f"env {self.env_indices[i]} returned {field} = {value}, expected a finite number",
-                where=self._place(i),
-                hint="mend the environment, or look at it with `rlpyt env-check`",
-            )
+                self._check_scalars(returned, self._nobody)
+            what = f"{field} = {value}, expected a finite number"
+            hint = "mend the environment, or look at it with `rlpyt env-check`"
+            raise self._episodes.returned(RlpytError("env", what, hint=hint), i)
 
-    def _place(self, i: int) -> str:
-        seed = self._episode_seed(i)
-        return f"episode {self._episode[i]}, step {len(self._log[i])}, episode seed {seed}"
+    def capsule(self, failure: dict[str, str], row: int | None = None) -> dict[str, Any] | None:
+        """What reproduces ``failure`` of environment ``row``, by default the one whose method is
+        running; ``None`` where none is.
+        """
+        i = int(self._episodes.cell[0]) if row is None else row
+        return None if i == NOBODY else self._episodes.capsule(failure, i)
 
-    def _located(self, error: RlpytError, i: int) -> RlpytError:
-        what = f"env {self.env_indices[i]} returned {error.what}"
-        return RlpytError(error.code, what, where=self._place(i), hint=error.hint)
-
-    def _raise(self, i: int, method: str, error: Exception) -> NoReturn:
-        raise raised_by(self.env_indices[i], f"in {method}", error, self._place(i)) from error
+    def watch(self, cell: Any) -> None:
+        """From now on ``cell[0]`` says which row's method is running, or NOBODY."""
+        cell[0] = NOBODY
+        self._episodes.cell = cell
 
     def state_dict(self) -> dict[str, Any]:
         """Episode numbers, steps, waiting environments, and each environment's state or its actions
         since reset.
         """
         return {
-            "episode": list(self._episode),
+            "episode": list(self._episodes.number),
             "idle": self._idle.copy(),
-            "envs": [self._env_state(i) for i in range(self.n_envs)],
+            "envs": [
+                episode_state(env, actions, is_discrete=self._discrete)
+                for env, actions in zip(self._envs, self._episodes.actions, strict=True)
+            ],
         }
-
-    def _env_state(self, i: int) -> dict[str, Any]:
-        env = self._envs[i]
-        log = self._log[i]
-        arrays = bool(log) and isinstance(log[0], np.ndarray)
-        stacked = self._discrete or arrays  # one array instead of one a step
-        actions = np.array(log, dtype=None if arrays else np.int64) if stacked else list(log)
-        own = {"own": env.get_state()} if isinstance(env, StatefulEnv) else {}
-        return {"actions": actions, **own}
 
     def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> bool:
         """Continue from ``state``; environments without a state of their own replay their actions.
@@ -246,41 +267,18 @@ class LoopVectorEnv(VectorEnv):
         One that does not arrive at ``observation`` again is warned of: it is not deterministic
         under its seed, and the resumed run will not be exact.
         """
-        self._episode = list(state["episode"])
+        self._episodes.number = list(state["episode"])
         self._idle[:] = state["idle"]
         self._waiting = bool(self._idle.any())
         for i, saved in enumerate(state["envs"]):
-            self._log[i] = list(saved["actions"])
-            try:
-                last = self._replay(i, saved)
-            except Exception as error:  # as in step
-                self._raise(i, "its replay", error)
-            if last is not None and observation is not None and not self._idle[i]:
-                self._check_replay(i, last, observation)
+            last = self._episodes.replay(i, self._envs[i], saved)
+            if last is None or observation is None or self._idle[i]:
+                continue
+            replayed = buffer_map(np.zeros_like, observation)
+            self._write(replayed, i, last)
+            n_actions = len(self._episodes.actions[i])
+            warn_unless_equal(self.env_indices[i], i, n_actions, replayed, observation)
         return True
-
-    def _replay(self, i: int, saved: dict[str, Any]) -> Any:
-        """Put environment ``i`` back; its last observation, where it got there by actions."""
-        env = self._envs[i]
-        last, _info = env.reset(seed=self._episode_seed(i))
-        if isinstance(env, StatefulEnv):
-            env.set_state(saved["own"])
-            return None
-        for action in self._log[i]:
-            last = env.step(action)[0]
-        return last
-
-    def _check_replay(self, i: int, last: Any, observation: Any) -> None:
-        replayed = buffer_map(np.zeros_like, observation)
-        self._write(replayed, i, last)
-        pairs = zip(leaves(replayed), leaves(observation), strict=True)
-        if not all(np.array_equal(one[i], other[i]) for one, other in pairs):
-            warnings.warn(
-                f"env {self.env_indices[i]} is not deterministic: after the same seed and "
-                f"{len(self._log[i])} actions it observes something else; the resumed run will "
-                "not be exact (`rlpyt env-check` tells more; get_state and set_state would help)",
-                stacklevel=2,
-            )
 
     def close(self) -> None:
         """Close every environment, the others too where one raises."""
@@ -291,7 +289,7 @@ class LoopVectorEnv(VectorEnv):
     def _close_one(self, i: int) -> None:
         try:
             self._envs[i].close()
-        except Exception as error:  # as in step
+        except Exception as error:  # as in take
             raise raised_by(self.env_indices[i], "in close", error) from error
 
 

@@ -3,19 +3,19 @@ protocol.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, final
 
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector import VectorEnv as GymVectorEnv
 
 from rlpyt.data import EnvSpaces, EnvStep
+from rlpyt.envs.batched import copy_final, copy_observation, set_rows, to_native
+from rlpyt.envs.capsule import capsule_from_history
 from rlpyt.envs.edge import FiniteCheck, raised_by
-from rlpyt.envs.spaces import space_children
-from rlpyt.envs.vector import VectorEnv
-from rlpyt.utils.buffer import buffer_map
+from rlpyt.envs.vector import NOBODY, VectorEnv
+from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int
 
@@ -40,10 +40,21 @@ class NativeVectorEnv(VectorEnv):
         seed: int,
         stream: Stream = Stream.ENV,
         max_log: int = 200_000,
+        description: Mapping[str, Any] | None = None,
     ) -> None:
-        """``make(n_envs)`` builds the vector environment."""
+        """``make(n_envs)`` builds the vector environment.
+
+        ``description`` is ``config_dict`` of what ``make`` makes, for crash capsules.
+        """
         self.n_envs = len(env_indices)
-        self._envs = make(self.n_envs)
+        self._first_index = env_indices[0]
+        self._seed, self._stream, self._description = seed, stream, description
+        self._first_episode: int | None = None
+        self._max_log = max_log
+        self._log: list[Any] | None = []  # None: too many
+        self._n_steps = 0  # since the reset
+        self._cell: Any = [NOBODY]  # see watch
+        self._envs = self._construct(make)
         mode = self._envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         mode = AutoresetMode(mode) if isinstance(mode, str) else mode
         if mode == AutoresetMode.DISABLED:
@@ -54,25 +65,43 @@ class NativeVectorEnv(VectorEnv):
             )
         self.invalid_steps = mode == AutoresetMode.NEXT_STEP
         self.spaces = EnvSpaces(self._envs.single_observation_space, self._envs.single_action_space)
-        self._first_index = env_indices[0]
-        self._seed, self._stream = seed, stream
-        self._first_episode = 0
         self._checks = FiniteCheck(self.spaces.observation)
-        self._max_log = max_log
-        self._log: list[Any] | None = []
         self._warned = False
         self._resetting = np.zeros(self.n_envs, dtype=bool)
 
+    def _construct(
+        self, make: Callable[[int], GymVectorEnv[Any, Any, Any]]
+    ) -> GymVectorEnv[Any, Any, Any]:
+        try:
+            return make(self.n_envs)
+        except RlpytError:
+            raise
+        except Exception as error:  # whatever a user's constructor raises is told with its place
+            self._raise("its constructor", error)
+
     def reset(self, observation: Any, *, first_episode: int = 0) -> None:
         """Start an episode everywhere; write the first observations."""
-        self._first_episode = first_episode
-        obs, _info = self._envs.reset(seed=self._reset_seed())
-        _copy(self.spaces.observation, observation, obs)
-        self._check(observation)
-        self._log = []
+        obs = self._reset(first_episode)
+        try:
+            copy_observation(self.spaces.observation, observation, obs)
+            self._check(observation)
+        except RlpytError as error:
+            raise self._failed(error) from None
         self._resetting[:] = False
 
+    def _reset(self, first_episode: int) -> Any:
+        self._first_episode = first_episode
+        self._log, self._n_steps = [], 0
+        self._cell[0] = 0
+        try:
+            obs, _info = self._envs.reset(seed=self._reset_seed())
+        except Exception as error:  # as in take
+            self._raise("reset", error)
+        self._cell[0] = NOBODY
+        return obs
+
     def _reset_seed(self) -> int:
+        assert self._first_episode is not None
         return seed_int(self._seed, self._stream, self._first_index, self._first_episode)
 
     def decorrelate(self, max_steps: int, observation: Any) -> None:
@@ -86,16 +115,31 @@ class NativeVectorEnv(VectorEnv):
 
     def step(self, action: Any, out: EnvStep) -> np.ndarray[Any, Any] | None:
         """Step every environment and write ``out``; return which rows are transitions."""
-        native_action = _to_native(self.spaces.action, action)
+        return self.take(to_native(self.spaces.action, action), out)
+
+    def take(self, actions: Any, out: EnvStep) -> np.ndarray[Any, Any] | None:
+        """:meth:`step` with the vector environment's own actions, handed on as they are."""
+        try:
+            return self._write(self._step(actions), out)
+        except RlpytError as error:
+            raise self._failed(error) from error.__cause__
+        except Exception as error:  # a user's environment may raise anything: told with its place
+            self._raise("step", error)
+
+    def _step(self, actions: Any) -> tuple[Any, ...]:
+        self._n_steps += 1
         if self._log is not None:
-            self._log.append(native_action)
+            self._log.append(actions)  # before the step: what fails or hangs is in the capsule
             if len(self._log) > self._max_log:
                 self._log = None
-        try:
-            obs, reward, terminated, truncated, info = self._envs.step(native_action)
-        except Exception as error:  # a user's environment may raise anything: told with its place
-            raise raised_by(self._first_index, "in step", error) from error
-        _copy(self.spaces.observation, out.observation, obs)
+        self._cell[0] = 0
+        returned = self._envs.step(actions)
+        self._cell[0] = NOBODY
+        return returned
+
+    def _write(self, returned: tuple[Any, ...], out: EnvStep) -> np.ndarray[Any, Any] | None:
+        obs, reward, terminated, truncated, info = returned
+        copy_observation(self.spaces.observation, out.observation, obs)
         out.reward[:] = reward
         self._check(out.observation, out.reward)
         out.terminated[:] = terminated
@@ -103,12 +147,14 @@ class NativeVectorEnv(VectorEnv):
         done = out.terminated | out.truncated
         if not self.invalid_steps:
             if done.any():
-                _copy_final(self.spaces.observation, out.final_observation, info["final_obs"], done)
+                copy_final(self.spaces.observation, out.final_observation, info["final_obs"], done)
             return None
         valid = ~self._resetting
         if done.any():
             buffer_map(
-                lambda final, last: _set(final, done, last), out.final_observation, out.observation
+                lambda final, last: set_rows(final, done, last),
+                out.final_observation,
+                out.observation,
             )
         self._resetting = done
         return valid
@@ -124,6 +170,33 @@ class NativeVectorEnv(VectorEnv):
                 hint="mend the environment, or look at it with `rlpyt env-check`",
             )
 
+    def _raise(self, method: str, error: Exception) -> NoReturn:
+        place = "" if self._first_episode is None else f"step {self._n_steps} since the reset"
+        raise self._failed(raised_by(self._first_index, f"in {method}", error, place)) from error
+
+    def _failed(self, error: RlpytError) -> RlpytError:
+        failure = {"code": error.code, "what": error.what, "where": error.where}
+        error.capsule = self.capsule(failure, 0)
+        return error
+
+    def capsule(self, failure: dict[str, str], row: int | None = None) -> dict[str, Any] | None:
+        """What reproduces ``failure``: that of all environments, whatever the row; ``None`` without
+        a row while none of their methods is running.
+        """
+        if row is None and self._cell[0] == NOBODY:
+            return None
+        return capsule_from_history(
+            self._description,
+            env_index=self._first_index,
+            n_envs=self.n_envs,
+            seed=self._seed,
+            stream=self._stream,
+            episode=self._first_episode,
+            actions=self._log,
+            steps=self._n_steps,
+            failure=failure,
+        )
+
     def reset_idle(self, observation: Any) -> np.ndarray[Any, Any]:
         """Nothing ever waits in a native vector environment."""
         return np.zeros(self.n_envs, dtype=bool)
@@ -138,87 +211,47 @@ class NativeVectorEnv(VectorEnv):
                 '(vectorization="loop" resumes exactly)',
                 stacklevel=2,
             )
-        return {
+        own = {
+            "first_index": self._first_index,
+            "n_envs": self.n_envs,
             "first_episode": self._first_episode,
             "actions": None if self._log is None else list(self._log),
             "resetting": self._resetting.copy(),
         }
+        return {"vectors": [own]}
 
     def load_state_dict(self, state: dict[str, Any], observation: Any = None) -> bool:
-        """Reset with the same seed and take the same actions again, where they were kept."""
-        if state["actions"] is None:
-            self.reset(observation, first_episode=state["first_episode"] + 1)
+        """Reset with the same seed and take the same actions again, where they were kept, and by
+        a vector environment of the same environments.
+        """
+        saved = [vector for vector in state["vectors"] if self._is_ours(vector)]
+        if not saved or saved[0]["actions"] is None:
+            if not saved:
+                warnings.warn(
+                    "native vector environments were divided otherwise when the state was saved: "
+                    "new episodes start (use the same sampler and workers to resume exactly)",
+                    stacklevel=2,
+                )
+            latest = max(vector["first_episode"] for vector in state["vectors"])
+            self.reset(observation, first_episode=latest + 1)
             return False
-        self._first_episode = state["first_episode"]
-        self._envs.reset(seed=self._reset_seed())
-        for action in state["actions"]:
-            self._envs.step(action)
-        self._log = list(state["actions"])
-        self._resetting = state["resetting"].copy()
+        self._reset(saved[0]["first_episode"])
+        try:
+            for action in saved[0]["actions"]:
+                self._step(action)
+        except Exception as error:  # as in take
+            self._raise("step", error)
+        self._resetting = np.array(saved[0]["resetting"])
         return True
+
+    def _is_ours(self, vector: Mapping[str, Any]) -> bool:
+        return (vector["first_index"], vector["n_envs"]) == (self._first_index, self.n_envs)
+
+    def watch(self, cell: Any) -> None:
+        """From now on ``cell[0]`` is 0 while a method of the environments is running."""
+        cell[0] = NOBODY
+        self._cell = cell
 
     def close(self) -> None:
         """Close the vector environment."""
         self._envs.close()
-
-
-def _set(destination: Any, mask: Any, source: Any) -> None:
-    destination[mask] = source[mask]
-
-
-def _copy(space: Any, destination: Any, value: Any, rows: Any = slice(None)) -> None:
-    """Copy ``rows`` of a batched Gymnasium observation into a tree."""
-    for leaf_space, leaf, part in _leaf_parts(space, destination, value):
-        if np.shape(part) != leaf.shape:
-            raise RlpytError(
-                "env",
-                f"the vector environment returned an observation of shape {np.shape(part)}, "
-                f"its space says {leaf.shape}",
-                hint="make the two agree",
-            )
-        leaf[rows] = _from_zero(leaf_space, part[rows])
-
-
-def _copy_final(space: Any, destination: Any, value: Any, mask: Any) -> None:
-    """Copy final observations, batched or as an object array with ``None`` where none ended."""
-    if not isinstance(value, np.ndarray) or value.dtype != object:
-        _copy(space, destination, value, mask)
-        return
-    for i in np.flatnonzero(mask).tolist():
-        for leaf_space, leaf, part in _leaf_parts(space, destination, value[i]):
-            leaf[i] = _from_zero(leaf_space, part)
-
-
-def _leaf_parts(space: Any, tree: Any, value: Any) -> list[tuple[Any, Any, Any]]:
-    """(space, leaf of ``tree``, part of the Gymnasium ``value``) of every leaf."""
-    children = space_children(space)
-    if children is None:
-        return [(space, tree, value)]
-    parts = [value[name] for name in children] if isinstance(space, spaces.Dict) else list(value)
-    triples = zip(children.values(), tree, parts, strict=True)
-    return [found for child, node, part in triples for found in _leaf_parts(child, node, part)]
-
-
-def _from_zero(space: Any, value: Any) -> Any:
-    """``value`` counted from 0, as in every tree, whatever the space's ``start``."""
-    is_counted = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
-    return value - space.start if is_counted else value
-
-
-def _to_native(space: Any, action: Any) -> Any:
-    """A batched action tree as the vector environment takes it; Box actions clipped to their
-    bounds.
-    """
-    if isinstance(space, spaces.Dict):
-        return {
-            name: _to_native(child, getattr(action, name)) for name, child in space.spaces.items()
-        }
-    if isinstance(space, spaces.Tuple):
-        return tuple(
-            _to_native(child, part) for child, part in zip(space.spaces, action, strict=True)
-        )
-    if isinstance(space, spaces.Box):
-        return np.clip(action, space.low, space.high).astype(space.dtype, copy=False)
-    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return action + space.start
-    return action.copy()

@@ -11,7 +11,10 @@ import numpy as np
 
 from rlpyt.data import EnvSpaces, EnvStep
 
-__all__ = ["StatefulEnv", "VectorEnv"]
+__all__ = ["NOBODY", "StatefulEnv", "VectorEnv"]
+
+NOBODY = -1
+"""In place of a row: no environment's method is running."""
 
 
 @runtime_checkable
@@ -72,6 +75,25 @@ class VectorEnv(ABC):
         Returns:
             False where that is not possible: then new episodes have started, and ``observation``
             now has their first observations.
+        """
+
+    @abstractmethod
+    def watch(self, cell: Any) -> None:
+        """From now on ``cell[0]`` says which row's method is running, or NOBODY; it may be memory
+        that another process looks at. A vector environment that steps as a whole says 0.
+        """
+
+    @abstractmethod
+    def capsule(self, failure: dict[str, str], row: int | None = None) -> dict[str, Any] | None:
+        """What reproduces ``failure`` in one process, as data for JSON (see
+        :mod:`rlpyt.envs.capsule`). Also for a signal handler, in the middle of a step.
+
+        Args:
+            failure: ``code``, ``what`` and ``where``.
+            row: the environment that failed; ``None`` for the one whose method is running.
+
+        Returns:
+            ``None`` where ``row`` is, and no environment's method is running.
         """
 
     @abstractmethod

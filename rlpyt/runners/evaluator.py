@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
-from rlpyt.agents.base import Actor, Agent
+from rlpyt.agents.base import Agent
 from rlpyt.data import TrajInfo
-from rlpyt.envs.build import EnvConfig, build_vector_env
-from rlpyt.samplers.base import BaseSampler
-from rlpyt.samplers.collector import Collector
+from rlpyt.envs.build import EnvConfig
+from rlpyt.samplers.base import BaseSampler, CollectionSpec
+from rlpyt.samplers.collector import BatchCollector
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream
 
@@ -36,10 +36,11 @@ class Evaluator:
     greedy: bool = True  # take the mode; False: sample
     max_steps: int = 1_000_000  # over all environments; what is unfinished by then is left out
     env: EnvConfig | str | Callable[..., Any] | None = None  # None: as in training
-    _collector: Collector | None = field(init=False, repr=False, compare=False, default=None)
+    _collector: BatchCollector | None = field(init=False, repr=False, compare=False, default=None)
 
     def initialize(self, agent: Agent, sampler: BaseSampler, *, seed: int, discount: float) -> None:
-        """Make the environments: the sampler's kind, where the evaluator has none of its own.
+        """Make the environments, on the sampler's processes: of the sampler's kind, where the
+        evaluator has none of its own.
 
         Raises:
             RlpytError: for numbers below 1, and what the environments raise.
@@ -52,22 +53,18 @@ class Evaluator:
         if self.env is None:  # what is reported is the task's own return
             config = replace(config, clip_reward=None)
         self._B = min(self.n_envs, self.episodes)
-        self._agent, self._seed = agent, seed
-        indices = range(self._B)
-        vector = build_vector_env(config, indices, seed=seed, stream=Stream.EVAL_ENV)
-        self._collector = Collector(
-            vector, self._actor(0), _CHUNK_STEPS, traj_info=sampler.TrajInfoCls(discount=discount)
-        )
-
-    def _actor(self, round: int) -> Actor:
-        return Actor(
-            self._agent,
-            range(self._B),
-            seed=self._seed,
-            stream=Stream.EVAL_ACTION,
-            keys=(round,),
+        spec = CollectionSpec(
+            env=config,
+            env_indices=tuple(range(self._B)),
+            T=_CHUNK_STEPS,
+            seed=seed,
+            env_stream=Stream.EVAL_ENV,
+            action_stream=Stream.EVAL_ACTION,
             greedy=self.greedy,
+            group_size=sampler.group_size,
+            traj_info=sampler.TrajInfoCls(discount=discount),
         )
+        self._collector = sampler.open(spec, agent)
 
     def evaluate(self, round: int) -> list[TrajInfo]:
         """The episodes of one evaluation; ``round`` (the iteration, say) chooses the seeds.
@@ -77,8 +74,7 @@ class Evaluator:
         collector = self._collector
         if collector is None:
             raise RuntimeError("Evaluator: call initialize(...) first")
-        collector.actor = self._actor(round)
-        collector.reset(first_episode=round * _EPISODE_NUMBERS)
+        collector.reset(first_episode=round * _EPISODE_NUMBERS, keys=(round,))
         extra = self.episodes % self._B
         wanted = [self.episodes // self._B + (index < extra) for index in range(self._B)]
         found: list[TrajInfo] = []
@@ -101,5 +97,5 @@ class Evaluator:
     def shutdown(self) -> None:
         """Close the environments."""
         if self._collector is not None:
-            self._collector.env.close()
+            self._collector.close()
             self._collector = None

@@ -5,6 +5,7 @@ end.
 import json
 import math
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.checkpoint.lock import RunLock
 from rlpyt.envs.build import EnvConfig
+from rlpyt.envs.capsule import with_capsule
 from rlpyt.envs.gym import env_name
 from rlpyt.logging.logger import Logger
 from rlpyt.logging.progress import ProgressBar
@@ -88,9 +90,10 @@ class MinibatchRl:
                 self._save(needed=True)
             while self._itr < self.n_itr and not stop:
                 samples, trajs = self.sampler.obtain_samples(self._itr)
+                sampled = time.perf_counter()
                 opt_info = self.algo.optimize_agent(self._itr, samples)
                 self._itr += 1
-                self._records.add(trajs, opt_info)
+                self._records.add(trajs, opt_info, time.perf_counter() - sampled)
                 if bar is not None:
                     bar.update(self.cum_steps)
                 if self._itr == self.n_itr or self._itr % self._log_interval == 0:
@@ -131,12 +134,14 @@ class MinibatchRl:
 
     @contextmanager
     def _errors_logged(self, logger: Logger) -> Iterator[None]:
-        """An error that a user meets stands in debug.log too."""
+        """An error that a user meets stands in debug.log too, with what would replay it."""
         try:
             yield
         except RlpytError as error:
-            logger.text(str(error), self._itr, show=False)
-            raise
+            told = with_capsule(error, logger.run_dir / "capsules")
+            trace = "".join(traceback.format_exception(told.with_traceback(None)))
+            logger.text(f"{told}\n{trace}", self._itr, show=False)
+            raise told from error.__cause__
 
     def _shutdown(self) -> None:
         with ExitStack() as stack:
@@ -169,7 +174,7 @@ class MinibatchRl:
         if logger is not None:
             if resume:
                 self._check_unchanged(logger)
-            logger.log_params(config_dict(self), {})
+            logger.log_params(config_dict(self), {"plan": self.sampler.plan()})
         spec = self.sampler.batch_spec
         self._itr = 0
         log_steps = self.log_interval_steps or max(1, self.n_steps // 50)
@@ -226,6 +231,9 @@ class MinibatchRl:
         env = env_name(EnvConfig.of(self.sampler.env).id)
         what = f"{type(self.algo).__name__} on {env}: {self.n_steps:,} steps, seed {self.seed}"
         logger.text(f"{what}, {self.agent.device}, into {logger.run_dir}", self._itr)
+        plan = self.sampler.plan()
+        if plan:
+            logger.text(plan["text"], self._itr)
         if self._itr:
             logger.text(f"resumed after {self.cum_steps:,} steps", self._itr)
 
@@ -235,7 +243,7 @@ class MinibatchRl:
             trajs = self.evaluator.evaluate(self._itr)
             self._records.add_evaluation(trajs, time.perf_counter() - start)
         per_update = self.algo.samples_per_itr() / self.algo.updates_per_itr()
-        row = self._records.row(self._itr, self.cum_steps, per_update)
+        row = self._records.row(self._itr, self.cum_steps, per_update, self.sampler.times())
         if logger is not None:
             logger.row(row, self.cum_steps)
         if bar is not None:

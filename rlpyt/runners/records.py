@@ -9,6 +9,7 @@ from typing import Any, final
 
 from rlpyt.data import OptInfo, TrajInfo
 from rlpyt.logging.statistics import five_statistics
+from rlpyt.samplers.meter import SamplerTimes
 
 __all__ = ["RunRecords"]
 
@@ -37,13 +38,16 @@ class RunRecords:
     _row_steps: int = 0
     _row_updates: int = 0
     _row_eval_time: float = 0.0
+    _row_learner_time: float = 0.0
+    _row_times: SamplerTimes = field(default_factory=SamplerTimes)  # at the last row
 
     def __post_init__(self) -> None:
         self._trajs = deque(maxlen=self.window)
         self._row_clock = time.perf_counter()
 
-    def add(self, trajs: Sequence[TrajInfo], opt_info: OptInfo) -> None:
-        """Take in one iteration."""
+    def add(self, trajs: Sequence[TrajInfo], opt_info: OptInfo, learner_time: float = 0.0) -> None:
+        """Take in one iteration, of whose time the learner took so many seconds."""
+        self._row_learner_time += learner_time
         self._new_trajs += len(trajs)
         self.cum_trajs += len(trajs)
         if not self.offline:
@@ -64,8 +68,13 @@ class RunRecords:
         returns = [traj["Return"] for traj in self._trajs]
         return sum(returns) / len(returns) if returns else math.nan
 
-    def row(self, itr: int, cum_steps: int, samples_per_update: float) -> dict[str, float]:
-        """The row of the log after ``itr`` iterations; starts the next one."""
+    def row(
+        self, itr: int, cum_steps: int, samples_per_update: float, times: SamplerTimes
+    ) -> dict[str, float]:
+        """The row of the log after ``itr`` iterations; starts the next one.
+
+        ``times`` are the sampler's since it began.
+        """
         now = time.perf_counter()
         elapsed = now - self._row_clock
         self.cum_time += elapsed
@@ -83,6 +92,7 @@ class RunRecords:
             "ReplayRatio": samples_per_update * updates / steps if steps else math.nan,
             "CumReplayRatio": samples_per_update * self.cum_updates / max(1, cum_steps),
         }
+        diagnostics |= self._roles(times, training)
         row = {f"Diagnostics/{name}": float(value) for name, value in diagnostics.items()}
         for name in self.traj_columns:
             row |= five_statistics(name, [traj[name] for traj in self._trajs])
@@ -90,8 +100,30 @@ class RunRecords:
             row |= five_statistics(name, values)
         self._row_clock, self._row_steps, self._row_updates = now, cum_steps, self.cum_updates
         self._row_eval_time, self._new_trajs = 0.0, 0
+        self._row_learner_time, self._row_times = 0.0, times
         self._opt_info.clear()
         return row
+
+    def _roles(self, times: SamplerTimes, seconds: float) -> dict[str, float]:
+        """Which part of the last ``seconds`` each role was busy or waiting."""
+        last = self._row_times
+        env, worker_act = times.env - last.env, times.worker_act - last.worker_act
+        before = last.busy or (0.0,) * len(times.busy)
+        busy = [now - then for now, then in zip(times.busy, before, strict=True)]
+        mean = sum(busy) / max(1, len(busy))
+        wait = max(0.0, seconds - env - worker_act) if busy else 0.0
+        return {
+            "LearnerBusy": self._row_learner_time / seconds,
+            "SamplerAct": (times.act - last.act) / seconds,
+            "SamplerWait": (times.wait - last.wait) / seconds,
+            "SamplerTransfer": (times.transfer - last.transfer) / seconds,
+            "WorkerEnv": env / seconds,
+            "WorkerAct": worker_act / seconds,
+            "WorkerWait": wait / seconds,
+            "WorkerImbalance": max(busy) / mean if mean > 0 else 1.0,
+            "SlowestWorker": busy.index(max(busy)) if busy else 0,
+            "WorkerRestarts": times.restarts,
+        }
 
     def _episode_counters(self) -> dict[str, float]:
         length = sum(traj["Length"] for traj in self._trajs)

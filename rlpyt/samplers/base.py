@@ -2,14 +2,82 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, final
 
-from rlpyt.agents.base import Agent
+from rlpyt.agents.base import Actor, Agent
 from rlpyt.data import BatchSpec, EnvSpaces, Samples, TrajInfo
-from rlpyt.envs.build import EnvConfig, peek_spaces
+from rlpyt.envs.build import EnvConfig, build_vector_env, peek_spaces
+from rlpyt.envs.vector import VectorEnv
+from rlpyt.samplers.acting import AgentExamples, LocalActing
+from rlpyt.samplers.buffer import SampleBuffer
+from rlpyt.samplers.collector import BatchCollector
+from rlpyt.samplers.meter import SamplerTimes
+from rlpyt.samplers.trajectories import TrajTracker
+from rlpyt.utils.seed import Stream
 
-__all__ = ["BaseSampler"]
+__all__ = ["BaseSampler", "CollectionSpec"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class CollectionSpec:
+    """What a collector is to collect, for all its columns: enough for any process to build its
+    part.
+    """
+
+    env: EnvConfig
+    env_indices: tuple[int, ...]  # global, one for each column
+    T: int
+    seed: int
+    env_stream: Stream = Stream.ENV
+    action_stream: Stream = Stream.ACTION
+    greedy: bool = False
+    mid_batch_reset: bool = True
+    bootstrap_value: bool = False
+    group_size: int | None = None
+    traj_info: TrajInfo = field(default_factory=TrajInfo)
+    poison: bool = False
+
+    @property
+    def n_envs(self) -> int:
+        """Columns of a batch."""
+        return len(self.env_indices)
+
+    def part(self, start: int, stop: int) -> "CollectionSpec":
+        """The same for the columns from ``start`` to ``stop``."""
+        return replace(self, env_indices=self.env_indices[start:stop])
+
+    def build_env(self) -> VectorEnv:
+        """The environments of all columns."""
+        return build_vector_env(
+            self.env,
+            self.env_indices,
+            seed=self.seed,
+            stream=self.env_stream,
+            auto_reset=self.mid_batch_reset,
+        )
+
+    def tracker(self) -> TrajTracker:
+        """Follows the episodes of all columns."""
+        return TrajTracker(self.traj_info, self.env_indices)
+
+    def local_acting(
+        self, agent: Agent, buffer: SampleBuffer, examples: AgentExamples
+    ) -> LocalActing:
+        """``agent`` acts for all columns, which ``buffer`` holds."""
+
+        def make_actor(columns: slice, keys: tuple[int, ...]) -> Actor:
+            return Actor(
+                agent,
+                self.env_indices[columns],
+                seed=self.seed,
+                stream=self.action_stream,
+                keys=keys,
+                greedy=self.greedy,
+            )
+
+        return LocalActing(agent, buffer, examples, make_actor, group_size=self.group_size)
 
 
 @dataclass(kw_only=True)
@@ -24,8 +92,12 @@ class BaseSampler(ABC):
     mid_batch_reset: bool = True
     # Random steps at the start, between 0 and this, in each environment.
     max_decorrelation_steps: int = 0
+    # Environments in one inference call. A fixed size gives the same floats in every sampler.
+    # None: as many as act together, which differs from sampler to sampler.
+    group_size: int | None = None
     TrajInfoCls: type[TrajInfo] = TrajInfo
     poison: bool = False  # fill buffers with NaN and -42, to show a read before a write
+    _collector: BatchCollector | None = field(init=False, repr=False, compare=False, default=None)
 
     @property
     def batch_spec(self) -> BatchSpec:
@@ -37,6 +109,17 @@ class BaseSampler(ABC):
         return peek_spaces(EnvConfig.of(self.env))
 
     @abstractmethod
+    def plan(self) -> dict[str, Any]:
+        """How the work is divided among processes, for the log; empty where it is not."""
+
+    @abstractmethod
+    def open(self, spec: CollectionSpec, agent: Agent) -> BatchCollector:
+        """A collector of ``spec`` on this sampler's processes, the (initialised) agent acting."""
+
+    @abstractmethod
+    def shutdown(self) -> None:
+        """Close environments, end processes."""
+
     def initialize(
         self,
         agent: Agent,
@@ -46,20 +129,41 @@ class BaseSampler(ABC):
         bootstrap_value: bool = False,
         rank: int = 0,
     ) -> None:
-        """Start the environments and bind the (initialised) agent."""
+        """Bind the (initialised) agent; make the environments, global indices from ``rank * B``,
+        and start an episode in each.
+        """
+        spec = CollectionSpec(
+            env=EnvConfig.of(self.env),
+            env_indices=tuple(range(rank * self.batch_B, (rank + 1) * self.batch_B)),
+            T=self.batch_T,
+            seed=seed,
+            mid_batch_reset=self.mid_batch_reset,
+            bootstrap_value=bootstrap_value,
+            group_size=self.group_size,
+            traj_info=self.TrajInfoCls(discount=discount),
+            poison=self.poison,
+        )
+        self._collector = self.open(spec, agent)
+        self._collector.reset(max_decorrelation_steps=self.max_decorrelation_steps)
 
-    @abstractmethod
     def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
-        """One batch, [T, B], and the episodes that ended in it."""
+        """One batch, [T, B], overwritten by the next call; and the episodes that ended in it."""
+        return self._running().collect()
 
-    @abstractmethod
+    def times(self) -> SamplerTimes:
+        """Where the sampler's processes have spent their time."""
+        return self._running().times()
+
     def state_dict(self) -> dict[str, Any]:
-        """Where the next batch starts."""
+        """Where the next batch starts; every sampler reads every other's."""
+        return self._running().state_dict()
 
-    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
+        self._running().load_state_dict(state)
 
-    @abstractmethod
-    def shutdown(self) -> None:
-        """Close environments, end processes."""
+    def _running(self) -> BatchCollector:
+        if self._collector is None:
+            name = type(self).__name__
+            raise RuntimeError(f"{name}: call initialize(agent, seed=...) first")
+        return self._collector

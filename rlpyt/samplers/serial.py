@@ -5,12 +5,14 @@ one to debug with.
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from rlpyt.agents.base import Actor, Agent
-from rlpyt.data import Samples, TrajInfo
-from rlpyt.envs.build import EnvConfig, build_vector_env
-from rlpyt.samplers.base import BaseSampler
+import torch
+
+from rlpyt.agents.base import Agent
+from rlpyt.samplers.acting import agent_examples
+from rlpyt.samplers.base import BaseSampler, CollectionSpec
+from rlpyt.samplers.buffer import SampleBuffer, sample_arrays
 from rlpyt.samplers.collector import Collector
-from rlpyt.utils.collections import namedarraytuple
+from rlpyt.utils.buffer import buffer_map
 
 __all__ = ["SerialSampler"]
 
@@ -18,55 +20,45 @@ __all__ = ["SerialSampler"]
 @final
 @dataclass(kw_only=True)
 class SerialSampler(BaseSampler):
-    """B environments stepped in this process, the agent acting for all of them at once."""
+    """B environments stepped in this process, the agent acting for all of them at once, or for
+    groups of ``group_size``.
+    """
 
-    _collector: Collector | None = field(init=False, repr=False, compare=False, default=None)
+    _opened: list[Collector] = field(init=False, repr=False, compare=False, default_factory=list)
 
-    def initialize(
-        self,
-        agent: Agent,
-        *,
-        seed: int,
-        discount: float = 1.0,
-        bootstrap_value: bool = False,
-        rank: int = 0,
-    ) -> None:
-        """Make the environments, global indices from ``rank * B``, and start an episode in each."""
-        config = EnvConfig.of(self.env)
-        indices = range(rank * self.batch_B, (rank + 1) * self.batch_B)
-        env = build_vector_env(config, indices, seed=seed, auto_reset=self.mid_batch_reset)
-        keys = config.info_keys
-        self._collector = Collector(
-            env,
-            Actor(agent, indices, seed=seed),
-            self.batch_T,
-            mid_batch_reset=self.mid_batch_reset,
-            bootstrap_value=bootstrap_value,
-            traj_info=self.TrajInfoCls(discount=discount),
-            poison=self.poison,
-            info_example=namedarraytuple("EnvInfo", keys)(*[0.0] * len(keys)) if keys else None,
+    def plan(self) -> dict[str, Any]:
+        """Nothing is divided."""
+        return {}
+
+    def open(self, spec: CollectionSpec, agent: Agent) -> Collector:
+        """A collector in this process."""
+        env = spec.build_env()
+        examples = agent_examples(agent, env.spaces)
+        arrays = sample_arrays(
+            env.spaces,
+            examples.agent_info,
+            spec.T,
+            spec.n_envs,
+            bootstrap_value=spec.bootstrap_value,
+            with_valid=env.invalid_steps or not spec.mid_batch_reset,
+            info_keys=spec.env.info_keys,
+            allocate=_zeros,
+            poison=spec.poison,
         )
-        self._collector.reset(max_decorrelation_steps=self.max_decorrelation_steps)
-
-    def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
-        """One batch, [T, B], overwritten by the next call; and the episodes that ended in it."""
-        return self._running().collect()
-
-    def _running(self) -> Collector:
-        if self._collector is None:
-            raise RuntimeError("SerialSampler: call initialize(agent, seed=...) first")
-        return self._collector
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the next batch starts."""
-        return self._running().state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``."""
-        self._running().load_state_dict(state)
+        buffer = SampleBuffer(arrays)
+        acting = spec.local_acting(agent, buffer, examples)
+        collector = Collector(
+            env, acting, buffer, spec.tracker(), mid_batch_reset=spec.mid_batch_reset
+        )
+        self._opened.append(collector)
+        return collector
 
     def shutdown(self) -> None:
         """Close the environments."""
-        if self._collector is not None:
-            self._collector.env.close()
-            self._collector = None
+        self._collector = None
+        while self._opened:
+            self._opened.pop().close()
+
+
+def _zeros(tree: Any) -> Any:
+    return buffer_map(lambda leaf: torch.zeros(leaf.shape, dtype=leaf.dtype), tree)

@@ -18,6 +18,7 @@ __all__ = [
     "buffer_from_example",
     "buffer_map",
     "buffer_to",
+    "fill_poison",
     "get_leading_dims",
     "infer_leading_dims",
     "leaves",
@@ -63,23 +64,33 @@ def buffer_from_example(
     *,
     share_memory: bool = False,
     poison: bool = False,
+    device: str | torch.device = "cpu",
 ) -> Tree:
     """A zeroed tree of tensors, each ``[*leading_dims, *example.shape]`` with the example's dtype.
 
     ``share_memory`` puts the tensors into anonymous shared memory, for worker processes. ``poison``
-    fills with NaN (floats) or -42 (integers), so that reading what was never written shows.
+    fills with NaN (floats) or -42 (integers), so that reading what was never written shows. On the
+    ``meta`` device a tree takes no memory: a plan for a SharedBlock.
     """
 
     def build(leaf: Any) -> Tensor:
         leaf = torch.as_tensor(leaf)
-        buffer = torch.zeros(*leading_dims, *leaf.shape, dtype=leaf.dtype)
-        if poison and leaf.dtype != torch.bool:
-            buffer.fill_(_poison(leaf.dtype))
+        buffer = torch.zeros(*leading_dims, *leaf.shape, dtype=leaf.dtype, device=device)
         if share_memory:
             buffer.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return buffer
 
-    return buffer_map(build, example)
+    tree = buffer_map(build, example)
+    if poison:
+        fill_poison(tree)
+    return tree
+
+
+def fill_poison(tree: Tree) -> None:
+    """Fill with NaN (floats) or -42 (integers), so that reading what was never written shows."""
+    for leaf in leaves(tree):
+        if leaf.dtype != torch.bool:
+            leaf.fill_(_poison(leaf.dtype))
 
 
 def _poison(dtype: torch.dtype) -> float:

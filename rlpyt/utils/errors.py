@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import final
+from typing import Any, final
 
 __all__ = ["RlpytError", "did_you_mean"]
 
@@ -12,18 +12,28 @@ class RlpytError(Exception):
     """An error with a stable ``code`` (``config``, ``env``, ``checkpoint``, ``directory``, ...),
     its place and a remedy.
 
-    Prints as ``ERROR <code>: <what> (<where>) - <hint>``.
+    Prints as ``ERROR <code>: <what> (<where>) - <hint>``. Where an environment failed, ``capsule``
+    is what reproduces it, as data for JSON (:mod:`rlpyt.envs.capsule`).
     """
 
-    def __init__(self, code: str, what: str, *, where: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        code: str,
+        what: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        capsule: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(code, what, where, hint)
         self.code = code
         self.what = what
         self.where = where
         self.hint = hint
+        self.capsule = capsule
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.code, self.what, self.where, self.hint)
+        return _rebuild, (self.code, self.what, self.where, self.hint, self.capsule)
 
     def __str__(self) -> str:
         where = f" ({self.where})" if self.where else ""
@@ -31,8 +41,10 @@ class RlpytError(Exception):
         return f"ERROR {self.code}: {self.what}{where}{hint}"
 
 
-def _rebuild(code: str, what: str, where: str, hint: str) -> RlpytError:
-    return RlpytError(code, what, where=where, hint=hint)
+def _rebuild(
+    code: str, what: str, where: str, hint: str, capsule: dict[str, Any] | None
+) -> RlpytError:
+    return RlpytError(code, what, where=where, hint=hint, capsule=capsule)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -254,7 +254,7 @@ def test_a_log_that_grew_too_long_says_so():
     env, observation, out = started(partial(synced, WalkEnv, AutoresetMode.SAME_STEP), max_log=5)
     actions = np.zeros((6, 3), np.int64)
     roll(env, actions[:5], out)
-    assert len(env.state_dict()["actions"]) == 5
+    assert len(env.state_dict()["vectors"][0]["actions"]) == 5
     roll(env, actions[:1], out)
     with pytest.warns(UserWarning, match=r"more than 5 steps.*vectorization"):
         state = env.state_dict()
@@ -264,7 +264,7 @@ def test_a_log_that_grew_too_long_says_so():
     assert not again.load_state_dict(state, other)
     assert not np.array_equal(other, first)
     env.reset(observation)
-    assert env.state_dict()["actions"] == []
+    assert env.state_dict()["vectors"][0]["actions"] == []
 
 
 def test_numbers_that_are_not_finite_are_told_with_their_env_and_field():

@@ -20,6 +20,18 @@ from rlpyt.logging.context import logger_context
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 
+ROLES = [
+    "LearnerBusy",
+    "SamplerAct",
+    "SamplerWait",
+    "SamplerTransfer",
+    "WorkerEnv",
+    "WorkerAct",
+    "WorkerWait",
+    "WorkerImbalance",
+    "SlowestWorker",
+    "WorkerRestarts",
+]
 TIME_COLUMNS = frozenset(
     f"Diagnostics/{name}"
     for name in (
@@ -28,6 +40,7 @@ TIME_COLUMNS = frozenset(
         "UpdatesPerSecond",
         "CumEvalTime",
         "CumTrainTime",
+        *ROLES,
     )
 )
 ONLINE = [
@@ -42,6 +55,7 @@ ONLINE = [
     "UpdatesPerSecond",
     "ReplayRatio",
     "CumReplayRatio",
+    *ROLES,
 ]
 OFFLINE = ["StepsInEval", "TrajsInEval", "CumEvalTime", "CumTrainTime", *ONLINE[2:]]
 TRAJ = ["Length", "Return", "NonzeroRewards", "DiscountedReturn"]

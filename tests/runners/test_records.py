@@ -1,10 +1,14 @@
 import math
+from dataclasses import replace
 
 import pytest
-from runner_fakes import OFFLINE, ONLINE, STATISTICS, TRAJ
+from runner_fakes import OFFLINE, ONLINE, ROLES, STATISTICS, TRAJ
 
 from rlpyt.data import TrajInfo
 from rlpyt.runners.records import RunRecords
+from rlpyt.samplers.meter import SamplerTimes
+
+IDLE = dict.fromkeys(ROLES, 0.0) | {"WorkerImbalance": 1.0}
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def traj(length: int, return_: float) -> TrajInfo:
 def test_columns_and_their_order(offline, counters):
     run = records(offline=offline)
     run.add([traj(3, 1.0)], {"loss": [1.0], "gradNorm": [2.0]})
-    columns = list(run.row(1, 64, 64.0))
+    columns = list(run.row(1, 64, 64.0, SamplerTimes()))
     assert columns == [f"Diagnostics/{name}" for name in counters] + [
         f"{name}{statistic}" for name in [*TRAJ, "loss", "gradNorm"] for statistic in STATISTICS
     ]
@@ -37,7 +41,7 @@ def test_a_row_counts_what_is_new_and_what_there_was_in_all(clock):
     run.add([traj(10, 1.0)], {"loss": [1.0, 3.0]})
     run.add([traj(20, 2.0), traj(30, 3.0)], {"loss": [5.0, 7.0]})
     clock[0] += 4.0
-    row = run.row(2, 128, 64.0)
+    row = run.row(2, 128, 64.0, SamplerTimes())
     diagnostics = {k.removeprefix("Diagnostics/"): v for k, v in row.items() if "/" in k}
     assert diagnostics == {
         "NewCompletedTrajs": 3,
@@ -51,13 +55,14 @@ def test_a_row_counts_what_is_new_and_what_there_was_in_all(clock):
         "UpdatesPerSecond": 1.0,
         "ReplayRatio": 2.0,
         "CumReplayRatio": 2.0,
+        **IDLE,
     }
     assert row["lossAverage"] == 4.0
     assert row["ReturnAverage"] == 2.0
 
     run.add([traj(40, 4.0)], {"loss": [9.0]})
     clock[0] += 1.0
-    row = run.row(3, 192, 64.0)
+    row = run.row(3, 192, 64.0, SamplerTimes())
     assert row["Diagnostics/NewCompletedTrajs"] == 1
     assert row["Diagnostics/CumCompletedTrajs"] == 4
     assert row["Diagnostics/StepsInTrajWindow"] == 90  # the window holds three
@@ -69,8 +74,34 @@ def test_a_row_counts_what_is_new_and_what_there_was_in_all(clock):
     assert row["Diagnostics/CumTime (s)"] == 5.0
 
 
+def test_roles_are_told_as_parts_of_the_training_time_since_the_last_row(clock):
+    run = records()
+    first = SamplerTimes(act=0.5, wait=1.0, transfer=0.25, env=2.0, worker_act=1.0, busy=(2.0, 4.0))
+    then = SamplerTimes(act=1.0, wait=2.0, transfer=0.75, env=3.0, worker_act=1.5, busy=(5.0, 5.0))
+    clock[0] += 8.0
+    run.row(1, 64, 64.0, first)
+    run.add([], {"loss": [1.0]}, 0.5)
+    run.add([], {"loss": [1.0]}, 0.25)
+    run.add_evaluation([], 6.0)
+    clock[0] += 10.0
+    row = run.row(3, 192, 64.0, replace(then, restarts=2))
+    found = {name: row[f"Diagnostics/{name}"] for name in ROLES}
+    assert found == {
+        "LearnerBusy": 0.1875,
+        "SamplerAct": 0.125,
+        "SamplerWait": 0.25,
+        "SamplerTransfer": 0.125,
+        "WorkerEnv": 0.25,
+        "WorkerAct": 0.125,
+        "WorkerWait": 0.625,
+        "WorkerImbalance": 1.5,
+        "SlowestWorker": 0,
+        "WorkerRestarts": 2,
+    }
+
+
 def test_without_episodes_or_updates_there_is_nan():
-    row = records().row(0, 0, 64.0)
+    row = records().row(0, 0, 64.0, SamplerTimes())
     for name in ("ReturnAverage", "LengthMin", "Diagnostics/StepsPerSecond"):
         assert math.isnan(row[name])
     assert math.isnan(row["Diagnostics/ReplayRatio"])
@@ -83,7 +114,7 @@ def test_offline_rows_report_the_last_evaluation_and_leave_out_its_time(clock):
     run.add([traj(7, 70.0)], {"loss": [1.0]})  # a training episode
     run.add_evaluation([traj(5, 1.0), traj(6, 2.0)], 0.5)
     run.add_evaluation([traj(8, 10.0), traj(9, 20.0)], 0.5)
-    row = run.row(1, 64, 64.0)
+    row = run.row(1, 64, 64.0, SamplerTimes())
     assert row["Diagnostics/StepsInEval"] == 17
     assert row["Diagnostics/TrajsInEval"] == 2
     assert row["Diagnostics/CumEvalTime"] == 1.0
@@ -97,20 +128,20 @@ def test_restored_records_write_the_row_that_would_have_been_written(clock):
     run = records()
     run.add([traj(1, 1.0)], {"loss": [1.0]})
     clock[0] += 1.0
-    run.row(1, 64, 64.0)
+    run.row(1, 64, 64.0, SamplerTimes())
     run.add([traj(2, 2.0)], {"loss": [2.0], "entropy": [0.5]})
     clock[0] += 2.0
     saved = run.state_dict()
     run.add([], {"loss": [3.0]})
     clock[0] += 1.0
-    expected = run.row(3, 192, 64.0)
+    expected = run.row(3, 192, 64.0, SamplerTimes())
 
     clock[0] += 1000.0  # nobody was running
     other = records()
     other.load_state_dict(saved)
     other.add([], {"loss": [3.0]})
     clock[0] += 1.0
-    row = other.row(3, 192, 64.0)
+    row = other.row(3, 192, 64.0, SamplerTimes())
     assert row == expected
     assert list(row) == list(expected)
     assert other.score == run.score

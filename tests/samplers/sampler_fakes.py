@@ -10,13 +10,14 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from rlpyt.agents.base import Actor
 from rlpyt.agents.pg import PgAgent
 from rlpyt.data import EnvSpaces, TrajInfo
 from rlpyt.envs.build import EnvConfig, build_vector_env
+from rlpyt.samplers.acting import agent_examples
+from rlpyt.samplers.base import CollectionSpec
+from rlpyt.samplers.buffer import SampleBuffer, sample_arrays
 from rlpyt.samplers.collector import Collector
 from rlpyt.utils.buffer import buffer_map
-from rlpyt.utils.collections import namedarraytuple
 
 CPU = torch.device("cpu")
 LSTM = {"recurrent": "lstm", "rnn_size": 6}
@@ -166,6 +167,46 @@ def make_agent(env: Any, model_kwargs: dict[str, Any] | None = None, seed: int =
     return agent
 
 
+def collector_of(
+    vector: Any,
+    agent: PgAgent,
+    T: int,
+    *,
+    seed: int = 3,
+    mid_batch_reset: bool = True,
+    bootstrap_value: bool = False,
+    traj_info: TrajInfo | None = None,
+    poison: bool = False,
+    info_keys: tuple[str, ...] = (),
+    group_size: int | None = None,
+) -> Collector:
+    """A collector of the environments of ``vector``, ``agent`` acting here."""
+    B = vector.n_envs
+    spec = CollectionSpec(
+        env=EnvConfig(id="unused"),
+        env_indices=tuple(range(B)),
+        T=T,
+        seed=seed,
+        group_size=group_size,
+        traj_info=traj_info or TrajInfo(),
+    )
+    examples = agent_examples(agent, vector.spaces)
+    arrays = sample_arrays(
+        vector.spaces,
+        examples.agent_info,
+        T,
+        B,
+        bootstrap_value=bootstrap_value,
+        with_valid=vector.invalid_steps or not mid_batch_reset,
+        info_keys=info_keys,
+        allocate=partial(buffer_map, lambda leaf: torch.zeros(leaf.shape, dtype=leaf.dtype)),
+        poison=poison,
+    )
+    buffer = SampleBuffer(arrays)
+    acting = spec.local_acting(agent, buffer, examples)
+    return Collector(vector, acting, buffer, spec.tracker(), mid_batch_reset=mid_batch_reset)
+
+
 def make_collector(
     env: Any,
     T: int,
@@ -181,14 +222,9 @@ def make_collector(
     """A collector of B environments ``env()``, ready to collect."""
     config = EnvConfig(id=env, info_keys=info_keys)
     vector = build_vector_env(config, range(B), seed=seed, auto_reset=mid_batch_reset)
-    info = namedarraytuple("EnvInfo", info_keys)(*[0.0] * len(info_keys)) if info_keys else None
-    collector = Collector(
-        vector,
-        Actor(make_agent(WalkEnv if env is WalkEnv else env, model_kwargs), range(B), seed=seed),
-        T,
-        mid_batch_reset=mid_batch_reset,
-        info_example=info,
-        **kwargs,
+    agent = make_agent(WalkEnv if env is WalkEnv else env, model_kwargs)
+    collector = collector_of(
+        vector, agent, T, seed=seed, mid_batch_reset=mid_batch_reset, info_keys=info_keys, **kwargs
     )
     if reset:
         collector.reset()

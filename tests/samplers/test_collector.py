@@ -23,6 +23,7 @@ from sampler_fakes import (
     as_lists,
     assert_equal,
     collect,
+    collector_of,
     copy_samples,
     make_agent,
     make_collector,
@@ -30,10 +31,8 @@ from sampler_fakes import (
     script_vector,
 )
 
-from rlpyt.agents.base import Actor
 from rlpyt.data import AgentInputs, NoState, TrajInfo
 from rlpyt.envs.native import NativeVectorEnv
-from rlpyt.samplers.collector import Collector
 from rlpyt.utils.buffer import leaves
 
 MODELS = {"separate": {}, "shared": SHARED, "lstm": LSTM}
@@ -138,7 +137,7 @@ def values_after(agent: Any, samples: Any, observation: Any) -> Any:
 @torch.inference_mode()
 def test_bootstrap_values_are_those_of_the_true_next_observation_and_only_where_needed(model):
     collector = make_collector(WalkEnv, T, B, model_kwargs=MODELS[model], bootstrap_value=True)
-    agent = collector.actor.agent
+    agent = collector.acting.agent
     n_truncated = 0
     for _ in range(4):
         before = collector.state_dict()
@@ -146,7 +145,7 @@ def test_bootstrap_values_are_those_of_the_true_next_observation_and_only_where_
         following = torch.cat(
             [
                 samples.observation[1:],
-                torch.as_tensor(collector.state_dict()["observation"][0])[None],
+                torch.as_tensor(collector.state_dict()["observation"]["0"])[None],
             ]
         )
         true_next = torch.where(samples.done[..., None], samples.final_observation, following)
@@ -170,7 +169,7 @@ def test_without_bootstrap_there_is_none():
 @torch.inference_mode()
 def test_a_recorded_step_replays_exactly(model):
     collector = make_collector(WalkEnv, T, B, model_kwargs=MODELS[model])
-    agent = collector.actor.agent
+    agent = collector.acting.agent
     for _ in range(3):
         samples, _ = collector.collect()
         for t in range(T):
@@ -191,7 +190,7 @@ def test_recurrent_state_is_zero_at_every_start_and_carried_on_elsewhere():
         assert (leaf[reset] == 0).all()
         assert (leaf[~reset] != 0).any(-1).all()
     for t in range(3 * T - 1):
-        _, following = collector.actor.agent.step(samples.agent_inputs[t], state[t], None)
+        _, following = collector.acting.agent.step(samples.agent_inputs[t], state[t], None)
         kept = ~reset[t + 1]
         assert_equal(following[kept], state[t + 1][kept])
 
@@ -200,7 +199,7 @@ def test_recurrent_state_is_zero_at_every_start_and_carried_on_elsewhere():
 @torch.inference_mode()
 def test_evaluating_the_whole_batch_gives_the_recorded_values(model):
     collector = make_collector(WalkEnv, 25, B, model_kwargs=MODELS[model])
-    agent = collector.actor.agent
+    agent = collector.acting.agent
     for _ in range(3):
         samples, _ = collector.collect()
         assert samples.reset[1:].any()
@@ -275,7 +274,7 @@ def test_without_mid_batch_resets_the_rest_of_the_column_is_not_valid():
 
 def test_in_waiting_bootstrap_values_are_written_where_they_are_wanted():
     collector = make_collector(ScriptEnvs(), 6, 5, mid_batch_reset=False, bootstrap_value=True)
-    agent = collector.actor.agent
+    agent = collector.acting.agent
     for _ in range(6):
         samples, _ = collector.collect()
         with torch.inference_mode():
@@ -288,7 +287,7 @@ def test_in_waiting_bootstrap_values_are_written_where_they_are_wanted():
 
 def test_in_waiting_every_sequence_is_one_episodes():
     collector = make_collector(WalkEnv, T, B, mid_batch_reset=False, model_kwargs=LSTM)
-    agent = collector.actor.agent
+    agent = collector.acting.agent
     with torch.inference_mode():
         for _ in range(4):
             samples, _ = collector.collect()
@@ -311,8 +310,7 @@ def loop_collector(T, B, **kwargs):
 
 def native_collector(mode, T, B, **kwargs):
     vector = NativeVectorEnv(lambda n: script_vector(n, mode), range(B), seed=0)
-    actor = Actor(make_agent(partial(ScriptEnv, SCRIPT)), range(B), seed=0)
-    collector = Collector(vector, actor, T, **kwargs)
+    collector = collector_of(vector, make_agent(partial(ScriptEnv, SCRIPT)), T, seed=0, **kwargs)
     collector.reset()
     return collector
 

@@ -1,0 +1,138 @@
+"""Where each environment of a loop is in its episode, to continue from, and to tell when it
+fails.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, final
+
+import gymnasium
+import numpy as np
+
+from rlpyt.envs.capsule import capsule_from_history
+from rlpyt.envs.edge import raised_by
+from rlpyt.envs.vector import NOBODY, StatefulEnv
+from rlpyt.utils.buffer import leaves
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import Stream, seed_int
+
+__all__ = ["Episodes", "episode_state", "warn_unless_equal"]
+
+
+@final
+@dataclass(kw_only=True)
+class Episodes:
+    """Episode number and actions since its reset for each environment of a loop, by row.
+
+    ``actions`` has an action before its step is taken, so that the one that fails, or never
+    returns, is there too.
+    """
+
+    env_indices: tuple[int, ...]
+    seed: int
+    stream: Stream
+    auto_reset: bool
+    description: Mapping[str, Any] | None
+    number: list[int] = field(init=False)  # -1 before the first
+    actions: list[list[Any]] = field(init=False)
+    cell: Any = field(default_factory=lambda: [NOBODY])  # see VectorEnv.watch
+
+    def __post_init__(self) -> None:
+        self.number = [-1] * len(self.env_indices)
+        self.actions = [[] for _ in self.env_indices]
+
+    def begin(self, i: int) -> int:
+        """Count the next episode of row ``i``; its seed."""
+        self.number[i] += 1
+        self.actions[i].clear()
+        return self.seed_of(i)
+
+    def seed_of(self, i: int) -> int:
+        """The seed of row ``i``'s episode."""
+        return seed_int(self.seed, self.stream, self.env_indices[i], self.number[i])
+
+    def replay(self, i: int, env: gymnasium.Env[Any, Any], saved: Mapping[str, Any]) -> Any:
+        """Put row ``i`` where :func:`episode_state` found it; its last observation, where it got
+        there by actions.
+        """
+        self.cell[0] = i
+        self.actions[i] = taken = []
+        method, last = "reset", None
+        try:
+            first, _info = env.reset(seed=self.seed_of(i))
+            if isinstance(env, StatefulEnv):
+                method = "set_state"
+                taken.extend(saved["actions"])
+                env.set_state(saved["own"])
+            else:
+                method, last = "step", first
+                for action in saved["actions"]:
+                    taken.append(action)
+                    last = env.step(action)[0]
+        except Exception as error:  # a user's environment may raise anything: told with its place
+            self.raise_for(i, method, error, ", taken again to resume")
+        self.cell[0] = NOBODY
+        return last
+
+    def returned(self, error: RlpytError, i: int) -> RlpytError:
+        """What a user is told when row ``i`` returned what ``error`` says."""
+        what = f"env {self.env_indices[i]} returned {error.what}"
+        told = RlpytError(error.code, what, where=self._place(i), hint=error.hint)
+        return self.failed(told, i)
+
+    def raise_for(self, i: int, method: str, error: Exception, why: str = "") -> NoReturn:
+        """Raise what a user is told when row ``i`` raised ``error`` in ``method``."""
+        place = self._place(i, n_failed=int(method == "step")) + why
+        told = raised_by(self.env_indices[i], f"in {method}", error, place)
+        raise self.failed(told, i) from error
+
+    def failed(self, error: RlpytError, i: int) -> RlpytError:
+        """``error`` of row ``i``, with its capsule."""
+        failure = {"code": error.code, "what": error.what, "where": error.where}
+        error.capsule = self.capsule(failure, i)
+        return error
+
+    def _place(self, i: int, n_failed: int = 0) -> str:
+        if self.number[i] < 0:
+            return ""
+        n_steps = len(self.actions[i]) - n_failed
+        return f"episode {self.number[i]}, step {n_steps}, episode seed {self.seed_of(i)}"
+
+    def capsule(self, failure: dict[str, str], i: int) -> dict[str, Any]:
+        """What reproduces ``failure`` of row ``i``."""
+        return capsule_from_history(
+            self.description,
+            env_index=self.env_indices[i],
+            seed=self.seed,
+            stream=self.stream,
+            episode=self.number[i] if self.number[i] >= 0 else None,
+            actions=self.actions[i],
+            failure=failure,
+            auto_reset=self.auto_reset,
+        )
+
+
+def episode_state(
+    env: gymnasium.Env[Any, Any], actions: list[Any], *, is_discrete: bool
+) -> dict[str, Any]:
+    """The actions since the reset, and the environment's own state where it has one."""
+    arrays = bool(actions) and isinstance(actions[0], np.ndarray)
+    stacked = is_discrete or arrays  # one array instead of one a step
+    kept = np.array(actions, dtype=None if arrays else np.int64) if stacked else list(actions)
+    own = {"own": env.get_state()} if isinstance(env, StatefulEnv) else {}
+    return {"actions": kept, **own}
+
+
+def warn_unless_equal(index: int, i: int, n_actions: int, replayed: Any, observation: Any) -> None:
+    """Warn unless row ``i`` of both observation trees is the same: environment ``index`` is not
+    deterministic under its seed.
+    """
+    pairs = zip(leaves(replayed), leaves(observation), strict=True)
+    if not all(np.array_equal(one[i], other[i]) for one, other in pairs):
+        warnings.warn(
+            f"env {index} is not deterministic: after the same seed and "
+            f"{n_actions} actions it observes something else; the resumed run will "
+            "not be exact (`rlpyt env-check` tells more; get_state and set_state would help)",
+            stacklevel=3,
+        )

@@ -1,0 +1,289 @@
+"""Worker processes, and the watch over them: every wait has a deadline and looks who is alive."""
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import connection, reduction, util
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, final
+
+import torch
+
+from rlpyt.samplers.failure import (
+    WorkerLostError,
+    WorkerTraceback,
+    died,
+    hangs,
+    oom_kills,
+    process_is_alive,
+)
+from rlpyt.samplers.guardian import Guardian, kill_group
+from rlpyt.samplers.meter import CELLS, Meter
+from rlpyt.samplers.processes import StartMethod, check_descriptors, process_context, start_process
+from rlpyt.samplers.requests import FAILED, HANG_SIGNAL, READY, Failure, Quit, WorkerSetup
+from rlpyt.samplers.worker import worker_main
+from rlpyt.utils.collections import NamedArrayTuple
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.shared_memory import SharedBlock
+
+__all__ = ["WorkerPool"]
+
+_TICK = 0.2  # seconds between two looks at who is alive
+_TIMEVAL = struct.pack("ll", 0, int(_TICK * 1e6))  # the same, as sockets take it
+_START_PATIENCE = 120.0  # seconds that a process may take to start, over its deadline
+_GRACE = 5.0  # seconds for idle workers to close their environments
+_BUSY_GRACE = 0.5  # seconds for workers in the middle of something
+
+
+class _Meters(NamedArrayTuple):
+    counts: Any  # int64 [n_workers, CELLS]
+    seconds: Any  # float64 [n_workers, CELLS]
+
+
+@final
+@dataclass
+class _Handle:
+    """One worker, as the master sees it."""
+
+    process: BaseProcess
+    requests: Connection
+    steps: socket.socket
+    stacks: socket.socket
+    meter: Meter
+    ready: bool = False  # it has answered its first request
+    asked: str | None = None  # the request it is busy with
+    since: float = 0.0  # time.monotonic of its last progress, seconds
+    seen: int = -1  # its steps then
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid or 0
+
+    def close_ends(self) -> None:
+        for end in (self.requests, self.steps, self.stacks):
+            end.close()
+        with suppress(ValueError):  # not even a killed one has to end at once
+            self.process.close()
+
+
+@final
+@dataclass(kw_only=True)
+class WorkerPool:
+    """Starts workers, sends requests, gathers replies, and tells what became of a lost one.
+
+    Raises, in every method that waits:
+        WorkerLostError: for a worker that died, hangs, or replied with a failure.
+    """
+
+    setups: Sequence[WorkerSetup]
+    envs: Sequence[str]  # of each worker, for errors: "4-7"
+    timeout: float  # seconds without progress that make a worker one that hangs
+    start_method: StartMethod
+    _handles: dict[int, _Handle] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.setups)
+        counts = torch.empty(n, CELLS, dtype=torch.int64, device="meta")
+        seconds = torch.empty(n, CELLS, dtype=torch.float64, device="meta")
+        self.meters = SharedBlock.allocate(_Meters(counts, seconds), "the counters")
+        self._oom_kills = oom_kills()
+        check_descriptors(n)
+        self._guardian = Guardian()
+        # Whoever forgets to close: before multiprocessing waits for children at exit.
+        self._finalizer = util.Finalize(self, _end, (self._handles, self._guardian), exitpriority=9)
+        try:
+            for rank in range(n):
+                self.start(rank)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, rank: int) -> None:
+        """Start worker ``rank``, in place of one that was lost if there was one."""
+        if rank in self._handles:
+            self._end_one(rank)
+        pairs = [socket.socketpair() for _ in ("steps", "stacks")]
+        (steps, worker_steps), (stacks, worker_stacks) = pairs
+        context = process_context(self.start_method)
+        requests, worker_requests = context.Pipe()
+        args = (self.setups[rank], worker_requests, worker_steps, worker_stacks)
+        process = context.Process(target=worker_main, args=args, name=f"rlpyt worker {rank}")
+        stacks.setblocking(False)
+        steps.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL)
+        start_process(process, torch_threads=self.setups[rank].torch_threads)
+        for end in (worker_requests, worker_steps, worker_stacks):
+            end.close()
+        tree = self.meters.tree
+        meter = Meter(tree.counts[rank].numpy(), tree.seconds[rank].numpy())
+        self._handles[rank] = _Handle(process, requests, steps, stacks, meter)
+        self._guardian.watch(process.pid or 0)
+
+    def meter(self, rank: int) -> Meter:
+        """The counters of a worker."""
+        return self._handles[rank].meter
+
+    def pid(self, rank: int) -> int:
+        """The process id of a worker."""
+        return self._handles[rank].pid
+
+    def send(self, rank: int, request: Any, fds: Iterable[int] = ()) -> None:
+        """Ask worker ``rank`` for something; file descriptors follow the request."""
+        handle = self._handles[rank]
+        handle.asked = type(request).__name__.lower()
+        handle.since, handle.seen = time.monotonic(), -1
+        try:
+            handle.requests.send(request)
+            for fd in fds:
+                reduction.send_handle(handle.requests, fd, handle.pid)
+        except OSError:
+            raise self._lost(rank) from None
+
+    def gather(
+        self, ranks: Iterable[int], replies: dict[int, Any], *, patience: float = 1.0
+    ) -> None:
+        """Wait for these workers' replies, and put them into ``replies``, by rank; the deadline
+        counts ``patience`` times.
+        """
+        waiting = {self._handles[rank].requests: rank for rank in ranks}
+        while waiting:
+            for ready in connection.wait(list(waiting), _TICK):
+                rank = waiting.pop(ready)  # type: ignore[call-overload]  # one of these
+                replies[rank] = self._reply(rank)
+            for rank in waiting.values():
+                self.look_after(rank, patience=patience)
+
+    def await_step(self, rank: int) -> None:
+        """Wait until worker ``rank`` hands over a row."""
+        handle = self._handles[rank]
+        while True:
+            try:
+                told = handle.steps.recv(1)
+            except BlockingIOError:  # nothing for a tick
+                self.look_after(rank)
+                continue
+            except OSError:
+                told = b""
+            if not told:
+                raise self._lost(rank)
+            if told == FAILED:
+                self._reply(rank)  # raises what it says
+            return
+
+    def answer_step(self, rank: int) -> None:
+        """Tell worker ``rank`` that its actions are there."""
+        handle = self._handles[rank]
+        handle.since = time.monotonic()
+        with suppress(OSError):  # the next wait will tell what became of it
+            handle.steps.send(READY)
+
+    def _reply(self, rank: int) -> Any:
+        handle = self._handles[rank]
+        try:
+            reply = handle.requests.recv()
+        except (EOFError, OSError):
+            raise self._lost(rank) from None
+        handle.asked, handle.ready = None, True
+        if isinstance(reply, Failure):
+            with suppress(BlockingIOError):  # it told that it failed on both ways
+                handle.steps.recv(1, socket.MSG_DONTWAIT)
+            raise self._failed(rank, reply)
+        return reply
+
+    def look_after(self, rank: int, *, patience: float = 1.0) -> None:
+        """Raise if worker ``rank`` is dead, or has made no progress for too long."""
+        handle = self._handles[rank]
+        if not process_is_alive(handle.pid) and not handle.requests.poll():
+            raise self._lost(rank)
+        now, steps = time.monotonic(), handle.meter.steps
+        if steps != handle.seen:
+            handle.since, handle.seen = now, steps
+        allowed = self.timeout * patience + (0.0 if handle.ready else _START_PATIENCE)
+        if now - handle.since > allowed:
+            raise self._hanging(rank, now - handle.since)
+
+    def _who(self, rank: int) -> tuple[str, str]:
+        handle = self._handles[rank]
+        where = f"pid {handle.pid}, envs {self.envs[rank]}, its step {handle.meter.steps}"
+        return f"worker {rank}", where + (f", in {handle.asked!r}" if handle.asked else "")
+
+    def _lost(self, rank: int) -> WorkerLostError:
+        """What became of a worker that does not answer any more."""
+        handle = self._handles[rank]
+        handle.process.join(1.0)
+        starting, oom = not handle.ready, oom_kills() > self._oom_kills
+        error = died(handle.process.exitcode, *self._who(rank), starting=starting, oom=oom)
+        return WorkerLostError(rank, error)
+
+    def _failed(self, rank: int, failure: Failure) -> WorkerLostError:
+        error, (who, where) = failure.error, self._who(rank)
+        told = ", ".join(part for part in (error.where, f"{who}, {where}") if part)
+        located = RlpytError(
+            error.code, error.what, where=told, hint=error.hint, capsule=error.capsule
+        )
+        located.__cause__ = WorkerTraceback(failure.traceback)
+        return WorkerLostError(rank, located)
+
+    def _hanging(self, rank: int, seconds: float) -> WorkerLostError:
+        """Ask a worker where it stands, and end it."""
+        handle = self._handles[rank]
+        with suppress(ProcessLookupError):
+            os.kill(handle.pid, HANG_SIGNAL)
+        capsule, index = None, None
+        with suppress(EOFError, OSError):
+            if handle.requests.poll(1.0):
+                told = handle.requests.recv()
+                if isinstance(told, Failure) and told.error.capsule is not None:
+                    capsule = told.error.capsule
+                    index = capsule.get("env_index")
+        stack = b""
+        with suppress(BlockingIOError):
+            stack = handle.stacks.recv(1 << 20)
+        env = "" if index is None else f" in env {index}"
+        error = hangs(seconds, env, *self._who(rank), stack.decode(errors="replace"))
+        error.capsule = capsule
+        self._kill(rank)
+        return WorkerLostError(rank, error)
+
+    def _kill(self, rank: int) -> None:
+        handle = self._handles[rank]
+        kill_group(handle.pid)
+        handle.process.join(5.0)
+
+    def _end_one(self, rank: int) -> None:
+        handle = self._handles.pop(rank)
+        _end_handles([handle], 0.0)
+        self._guardian.forget(handle.pid)
+        handle.close_ends()
+
+    def close(self) -> None:
+        """End all workers: politely where they listen, and with what they have started."""
+        self._finalizer()
+        self.meters.close()
+
+
+def _end(handles: dict[int, _Handle], guardian: Guardian) -> None:
+    """End workers and guardian."""
+    idle = [handle for handle in handles.values() if handle.asked is None]
+    for handle in idle:
+        with suppress(OSError):
+            handle.requests.send(Quit())
+    busy = len(idle) < len(handles)
+    _end_handles(list(handles.values()), _BUSY_GRACE if busy else _GRACE)
+    guardian.close()
+    for handle in handles.values():
+        handle.close_ends()
+    handles.clear()
+
+
+def _end_handles(handles: list[_Handle], grace: float) -> None:
+    deadline = time.monotonic() + grace
+    for handle in handles:
+        handle.process.join(max(0.0, deadline - time.monotonic()))
+    for handle in handles:
+        kill_group(handle.pid)  # also for those that have ended: what they started has not
+        handle.process.join(5.0)
