@@ -151,11 +151,9 @@ class NativeVectorEnv(VectorEnv):
             return None
         valid = ~self._resetting
         if done.any():
-            buffer_map(
-                lambda final, last: set_rows(final, done, last),
-                out.final_observation,
-                out.observation,
-            )
+            pairs = zip(leaves(out.final_observation), leaves(out.observation), strict=True)
+            for final_leaf, leaf in pairs:
+                set_rows(final_leaf, done, leaf)
         self._resetting = done
         return valid
 
