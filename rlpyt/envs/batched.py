@@ -1,5 +1,9 @@
-"""Gymnasium's batched observations and actions, as trees of arrays and back."""
+"""Gymnasium's batched observations and actions, as trees of arrays and back.
 
+What can be known of a space is found out once, since the rest happens at every step.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +12,7 @@ from gymnasium import spaces
 from rlpyt.envs.spaces import space_children
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["copy_final", "copy_observation", "set_rows", "to_native"]
+__all__ = ["action_converter", "copy_final", "observation_copier", "set_rows"]
 
 
 def set_rows(destination: Any, mask: Any, source: Any) -> None:
@@ -16,59 +20,82 @@ def set_rows(destination: Any, mask: Any, source: Any) -> None:
     destination[mask] = source[mask]
 
 
-def copy_observation(space: Any, destination: Any, value: Any, rows: Any = slice(None)) -> None:
-    """Copy ``rows`` of a batched Gymnasium observation into a tree."""
-    for leaf_space, leaf, part in _leaf_parts(space, destination, value):
-        if np.shape(part) != leaf.shape:
+def observation_copier(space: spaces.Space[Any]) -> Callable[[Any, Any], None]:
+    """A function that copies a batched Gymnasium observation of ``space`` into a tree.
+
+    It raises RlpytError where the shapes differ.
+    """
+    children = space_children(space)
+    if children is not None:
+        keys = children if isinstance(space, spaces.Dict) else range(len(children))
+        parts = list(zip(keys, map(observation_copier, children.values()), strict=True))
+
+        def copy_tree(destination: Any, value: Any) -> None:
+            for (key, copy_part), node in zip(parts, destination, strict=True):
+                copy_part(node, value[key])
+
+        return copy_tree
+    start = _start_of(space)
+
+    def copy(destination: Any, value: Any) -> None:
+        if np.shape(value) != destination.shape:
             raise RlpytError(
                 "env",
-                f"the vector environment returned an observation of shape {np.shape(part)}, "
-                f"its space says {leaf.shape}",
+                f"the vector environment returned an observation of shape {np.shape(value)}, "
+                f"its space says {destination.shape}",
                 hint="make the two agree",
             )
-        leaf[rows] = _from_zero(leaf_space, part[rows])
+        destination[...] = value if start is None else value - start
+
+    return copy
 
 
-def copy_final(space: Any, destination: Any, value: Any, mask: Any) -> None:
+def copy_final(space: spaces.Space[Any], destination: Any, value: Any, mask: Any) -> None:
     """Copy final observations, batched or as an object array with ``None`` where none ended."""
-    if not isinstance(value, np.ndarray) or value.dtype != object:
-        copy_observation(space, destination, value, mask)
-        return
-    for i in np.flatnonzero(mask).tolist():
-        for leaf_space, leaf, part in _leaf_parts(space, destination, value[i]):
-            leaf[i] = _from_zero(leaf_space, part)
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        for i in np.flatnonzero(mask).tolist():
+            _copy_rows(space, destination, value[i], i)
+    else:
+        _copy_rows(space, destination, value, mask, mask)
 
 
-def _leaf_parts(space: Any, tree: Any, value: Any) -> list[tuple[Any, Any, Any]]:
-    """(space, leaf of ``tree``, part of the Gymnasium ``value``) of every leaf."""
+def _copy_rows(
+    space: spaces.Space[Any], tree: Any, value: Any, rows: Any, of_value: Any = ()
+) -> None:
     children = space_children(space)
     if children is None:
-        return [(space, tree, value)]
-    parts = [value[name] for name in children] if isinstance(space, spaces.Dict) else list(value)
-    triples = zip(children.values(), tree, parts, strict=True)
-    return [found for child, node, part in triples for found in _leaf_parts(child, node, part)]
+        start = _start_of(space)
+        part = np.asarray(value)[of_value]
+        tree[rows] = part if start is None else part - start
+        return
+    keys = children if isinstance(space, spaces.Dict) else range(len(children))
+    for key, child, node in zip(keys, children.values(), tree, strict=True):
+        _copy_rows(child, node, value[key], rows, of_value)
 
 
-def _from_zero(space: Any, value: Any) -> Any:
-    """``value`` counted from 0, as in every tree, whatever the space's ``start``."""
-    is_counted = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
-    return value - space.start if is_counted else value
+def _start_of(space: spaces.Space[Any]) -> Any:
+    """What a tree, where everything counts from 0, is less than ``space``; None for nothing."""
+    if not isinstance(space, spaces.Discrete | spaces.MultiDiscrete) or not np.any(space.start):
+        return None
+    return space.start
 
 
-def to_native(space: Any, action: Any) -> Any:
-    """A batched action tree as the vector environment takes it; Box actions clipped to their
-    bounds.
+def action_converter(space: spaces.Space[Any]) -> Callable[[Any], Any]:
+    """A function from a batched action tree to what the vector environment takes, in memory of its
+    own; Box actions are clipped to their bounds.
     """
-    if isinstance(space, spaces.Dict):
-        return {
-            name: to_native(child, getattr(action, name)) for name, child in space.spaces.items()
-        }
-    if isinstance(space, spaces.Tuple):
-        return tuple(
-            to_native(child, part) for child, part in zip(space.spaces, action, strict=True)
+    children = space_children(space)
+    if children is not None:
+        converters = {name: action_converter(child) for name, child in children.items()}
+        if isinstance(space, spaces.Dict):
+            return lambda action: {
+                name: convert(getattr(action, name)) for name, convert in converters.items()
+            }
+        return lambda action: tuple(
+            convert(part) for convert, part in zip(converters.values(), action, strict=True)
         )
     if isinstance(space, spaces.Box):
-        return np.clip(action, space.low, space.high).astype(space.dtype, copy=False)
-    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return action + space.start
-    return action.copy()
+        low, high, dtype = space.low, space.high, space.dtype
+        return lambda action: np.clip(action, low, high).astype(dtype, copy=False)
+    start = _start_of(space)
+    return np.copy if start is None else lambda action: action + start

@@ -165,22 +165,27 @@ class FiniteCheck:
             if isinstance(leaf, spaces.Box) and np.issubdtype(leaf.dtype, np.floating)
         ]
         self._lone = space_children(space) is None
-        self._zeros: dict[str, np.ndarray[Any, Any]] = {}
+        self._zeros: dict[str, Any] = {}
 
     def first_bad(self, observation: Any, reward: Any) -> tuple[int, str, float] | None:
         """(row, field, value) of the first number that is not finite, or ``None``."""
-        parts = [observation] if self._lone else leaves(observation)
-        named = [(field, parts[position]) for position, field in self._floats]
-        if reward is not None:
-            named.append(("reward", reward))
-        for field, array in named:
-            zeros = self._zeros.get(field)
-            if zeros is None:
-                zeros = self._zeros[field] = np.zeros_like(array)
-            if not math.isfinite(np.vdot(array, zeros)):
-                bad = np.argwhere(~np.isfinite(array))
-                if len(bad):
-                    row = tuple(bad[0].tolist())
-                    index = f"{list(row[1:])}" if len(row) > 1 else ""
-                    return row[0], field + index, float(array[row])
+        if self._floats:
+            parts = [observation] if self._lone else leaves(observation)
+            for position, field in self._floats:
+                if not self._is_finite(field, parts[position]):
+                    return _first_bad(field, parts[position])
+        if reward is not None and not self._is_finite("reward", reward):
+            return _first_bad("reward", reward)
         return None
+
+    def _is_finite(self, field: str, array: Any) -> bool:
+        zeros = self._zeros.get(field)
+        if zeros is None:
+            zeros = self._zeros[field] = np.zeros_like(array)
+        return math.isfinite(np.vdot(array, zeros))
+
+
+def _first_bad(field: str, array: Any) -> tuple[int, str, float]:
+    row = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+    index = f"{list(row[1:])}" if len(row) > 1 else ""
+    return row[0], field + index, float(array[row])

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector import VectorEnv as GymVectorEnv
 
 from rlpyt.data import EnvSpaces, EnvStep
-from rlpyt.envs.batched import copy_final, copy_observation, set_rows, to_native
+from rlpyt.envs.batched import action_converter, copy_final, observation_copier, set_rows
 from rlpyt.envs.capsule import capsule_from_history
 from rlpyt.envs.edge import FiniteCheck, raised_by
 from rlpyt.envs.vector import NOBODY, VectorEnv
@@ -66,6 +66,8 @@ class NativeVectorEnv(VectorEnv):
         self.invalid_steps = mode == AutoresetMode.NEXT_STEP
         self.spaces = EnvSpaces(self._envs.single_observation_space, self._envs.single_action_space)
         self._checks = FiniteCheck(self.spaces.observation)
+        self._copy = observation_copier(self.spaces.observation)
+        self._convert = action_converter(self.spaces.action)
         self._warned = False
         self._resetting = np.zeros(self.n_envs, dtype=bool)
 
@@ -83,7 +85,7 @@ class NativeVectorEnv(VectorEnv):
         """Start an episode everywhere; write the first observations."""
         obs = self._reset(first_episode)
         try:
-            copy_observation(self.spaces.observation, observation, obs)
+            self._copy(observation, obs)
             self._check(observation)
         except RlpytError as error:
             raise self._failed(error) from None
@@ -115,7 +117,7 @@ class NativeVectorEnv(VectorEnv):
 
     def step(self, action: Any, out: EnvStep) -> np.ndarray[Any, Any] | None:
         """Step every environment and write ``out``; return which rows are transitions."""
-        return self.take(to_native(self.spaces.action, action), out)
+        return self.take(self._convert(action), out)
 
     def take(self, actions: Any, out: EnvStep) -> np.ndarray[Any, Any] | None:
         """:meth:`step` with the vector environment's own actions, handed on as they are."""
@@ -139,18 +141,19 @@ class NativeVectorEnv(VectorEnv):
 
     def _write(self, returned: tuple[Any, ...], out: EnvStep) -> np.ndarray[Any, Any] | None:
         obs, reward, terminated, truncated, info = returned
-        copy_observation(self.spaces.observation, out.observation, obs)
+        self._copy(out.observation, obs)
         out.reward[:] = reward
         self._check(out.observation, out.reward)
         out.terminated[:] = terminated
         out.truncated[:] = truncated
         done = out.terminated | out.truncated
+        any_done = np.count_nonzero(done)  # the quickest way to ask, of few and of many
         if not self.invalid_steps:
-            if done.any():
+            if any_done:
                 copy_final(self.spaces.observation, out.final_observation, info["final_obs"], done)
             return None
         valid = ~self._resetting
-        if done.any():
+        if any_done:
             pairs = zip(leaves(out.final_observation), leaves(out.observation), strict=True)
             for final_leaf, leaf in pairs:
                 set_rows(final_leaf, done, leaf)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,6 +95,7 @@ class _GroupRow:
     destinations: list[Tensor]  # where action and agent_info go, leaf by leaf
     final_observation: Any
     truncated: Tensor  # bool [G]
+    truncated_np: Any  # the same
     bootstrap: Tensor | None  # float32 [G]; None: no bootstrap value is asked for
     never: Tensor  # bool [G], all false
 
@@ -147,7 +149,7 @@ class LocalActing(Acting):
         """Bootstrap values, where episodes were truncated and in the last row."""
         last = t == self._buffer.T - 1
         for actor, row in zip(self.actors, self._rows[t], strict=True):
-            if row.bootstrap is not None and (last or True in row.truncated.tolist()):
+            if row.bootstrap is not None and (last or np.count_nonzero(row.truncated_np)):
                 _write_bootstrap(actor, row, row.bootstrap, last)
 
     @property
@@ -185,6 +187,7 @@ def _group_row(buffer: SampleBuffer, t: int, span: slice, pattern: Any) -> _Grou
         destinations=leaves(buffer_map(lambda leaf: leaf[t, span], samples.action)) + leaves(info),
         final_observation=buffer_map(lambda leaf: leaf[t, span], samples.final_observation),
         truncated=truncated,
+        truncated_np=truncated.numpy(),
         bootstrap=None if values is None else values[t, span],
         never=torch.zeros_like(truncated),
     )
