@@ -4,7 +4,7 @@ vector.
 A small network's optimizer time is spent on dispatch, not on arithmetic. Parameters and gradients
 are therefore views of two flat vectors: the norm, the clipping and the optimizer each see one
 tensor. For optimizers that work element by element this is the same update to the last bit but for
-the order of the norm's sum.
+the order of the norm's sum. The few numbers between parameters are and stay zero.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,8 @@ _ELEMENTWISE = _FUSED | {
     torch.optim.RMSprop,
     torch.optim.Rprop,
 }
+
+_ALIGNMENT = 64  # bytes, as torch allocates
 
 Loss = tuple[Tensor, Any]  # a scalar to minimise, and a tree of scalars to report
 
@@ -66,12 +68,14 @@ class GradientStep:
         named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
         names = [f"model.{name}" for name, _p in named]
         shapes = [p.shape for _name, p in named]
-        sizes = [p.numel() for _name, p in named]
+        sizes = [_padded(p) for _name, p in named]
         module = _LossModule(self._model, self._loss)
 
         def loss_of(vector: Tensor, *args: Any) -> Loss:
             parts = torch.split(vector, sizes)
-            views = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+            views = [
+                part[: shape.numel()].view(shape) for part, shape in zip(parts, shapes, strict=True)
+            ]
             result: Loss = functional_call(module, dict(zip(names, views, strict=True)), args)
             return result
 
@@ -166,13 +170,21 @@ def _flatten(model: nn.Module) -> tuple[Tensor, Tensor]:
             "trainable parameters of one optimizer must share dtype and device, "
             f"found {sorted(map(str, kinds))}",
         )
-    vector = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
-    vector.requires_grad_()
+    sizes = [_padded(parameter) for parameter in parameters]
+    vector = torch.zeros(sum(sizes), dtype=parameters[0].dtype, device=parameters[0].device)
     gradient = torch.zeros_like(vector)
-    start = 0
-    for parameter in parameters:
-        stop = start + parameter.numel()
-        parameter.data = vector.detach()[start:stop].view_as(parameter)
-        parameter.grad = gradient[start:stop].view_as(parameter)
-        start = stop
-    return vector, gradient
+    parts = zip(parameters, torch.split(vector, sizes), torch.split(gradient, sizes), strict=True)
+    for parameter, values, gradients in parts:
+        n = parameter.numel()
+        values[:n] = parameter.detach().reshape(-1)
+        parameter.data = values[:n].view_as(parameter)
+        parameter.grad = gradients[:n].view_as(parameter)
+    return vector.requires_grad_(), gradient
+
+
+def _padded(parameter: Tensor) -> int:
+    """Numbers that ``parameter`` takes in the vector: each begins where a tensor of its own would,
+    for matrix products may sum in another order elsewhere. A worker's copy gives the same floats.
+    """
+    unit = max(1, _ALIGNMENT // parameter.element_size())
+    return -(-parameter.numel() // unit) * unit

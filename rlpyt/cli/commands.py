@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rlpyt.cli import env_check, evaluate, hashing, plot, replay_capsule, resume, train
+from rlpyt.cli import doctor, env_check, evaluate, hashing, plot, replay_capsule, resume, train
 from rlpyt.cli.command import Command
 
 __all__ = ["COMMANDS"]
@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "eval": evaluate.COMMAND,
         "hash": hashing.COMMAND,
         "plot": plot.COMMAND,
+        "doctor": doctor.COMMAND,
         "env-check": env_check.COMMAND,
         "replay-capsule": replay_capsule.COMMAND,
     }

@@ -25,6 +25,7 @@ from rlpyt.utils.errors import RlpytError
 __all__ = ["COMMAND"]
 
 _SECONDS, _TUNE_SECONDS = 10, 60
+_MEASURING = ("tune", "seconds", "out", "sampler", "workers", "n_envs", "steps")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +93,7 @@ def _check(args: argparse.Namespace, overrides: list[str]) -> None:
             hint = f"write rlpyt doctor {args.target} ENV"
             raise RlpytError("usage", f"{args.target} needs an environment", hint=hint)
         given = [*overrides, *([args.env] if args.env else [])]
-        given += [f"--{name}" for name in ("tune", "seconds", "out") if vars(args)[name]]
+        given += [f"--{name.replace('_', '-')}" for name in _MEASURING if vars(args)[name]]
         if given:
             what = f"{given[0]} is for a measurement, not for a run that has been"
             raise RlpytError("usage", what, hint="write rlpyt doctor ALGORITHM ENV")

@@ -12,7 +12,6 @@ __all__ = ["Advice", "general_advice", "straggler_advice"]
 _SMALL_UPDATE = 0.01  # s; below, an update is call overhead: compiling helps, threads do not
 _COMPILED = 0.5  # of the time of a small update that compiling leaves
 _PARALLEL = 0.5  # of a large update's work that threads share
-_NATIVE = 0.5  # of the time of a step that the suite's own vector environment leaves
 
 
 @final
@@ -44,7 +43,7 @@ def _sampling_advice(p: RunProfile) -> Iterator[Advice]:
             change="sampler.env.vectorization=native",
             reason="the suite has a vector environment of its own; the prediction takes it to step "
             "twice as fast",
-            predicted_gain=model.gain(replace(present, env_scale=_NATIVE)),
+            predicted_gain=model.gain(replace(present, goes_native=True)),
         )
     if p.group_size is not None and p.group_size < p.batch_B:
         yield Advice(

@@ -11,7 +11,8 @@ The time for one step of all B environments, with n workers on C CPUs, p = min(n
 
 where e is the time of one environment step, a(b) that of inference for b environments, which is a
 fixed cost per call and a cost per environment, and h that of a hand-over between master and
-workers. What the formula does not explain (learning, logs, an uneven load) is taken to stay.
+workers. A suite's own vector environment is taken to need half of e, and a fixed cost per call.
+What the formula does not explain (learning, logs, an uneven load) is taken to stay.
 """
 
 import math
@@ -23,7 +24,8 @@ from rlpyt.evaluation.profile import RunProfile, SamplerKind
 __all__ = ["CostModel", "Setup"]
 
 _CALL = 1.5e-4  # s, of one inference call before any work: what small networks take on a CPU
-_HANDOVER = (2e-5, 1e-5)  # s, of waking workers and hearing from them: once, and per worker
+_NATIVE = (6e-5, 0.5)  # s of one call for a vector of environments; the part of e that is left
+_HANDOVER = (4e-5, 3e-5)  # s, of waking workers and hearing from them: once, and per worker
 
 
 @final
@@ -36,7 +38,7 @@ class Setup:
     batch_T: int
     batch_B: int
     group_size: int | None
-    env_scale: float = 1.0  # of the time of one environment step
+    goes_native: bool = False  # from stepping one by one to the suite's own vector environment
 
     @staticmethod
     def of(profile: RunProfile) -> "Setup":
@@ -69,10 +71,8 @@ class CostModel:
         one_call = inference * round_seconds / calls
         self._call = min(one_call, _CALL)
         self._row = (one_call - self._call) / envs
-        self._handover: float | None = None
-        if present.sampler in ("gpu", "alternating"):
-            busiest = profile.worker_imbalance * profile.worker_env
-            self._handover = max(0.0, profile.sampler_wait - busiest) * round_seconds
+        busiest = profile.worker_imbalance * (profile.worker_env + profile.worker_act)
+        self._waited = max(0.0, profile.sampler_wait - busiest) * round_seconds
         self._rest = max(0.0, 1.0 / profile.steps_per_second - self._sampling(present))
 
     def gain(self, setup: Setup) -> float:
@@ -93,19 +93,33 @@ class CostModel:
     def _sampling(self, setup: Setup) -> float:
         """Seconds of sampling per environment step."""
         B, n = setup.batch_B, setup.workers
-        env = B * self._env * setup.env_scale
+        env = B * self._env
+        if setup.goes_native:
+            env = n * _NATIVE[0] + env * _NATIVE[1]
         calls, envs = self._calls(setup)
         inference = calls * (self._call + envs * self._row)
-        fixed, per_worker = _HANDOVER
-        handover = fixed + per_worker * n if self._handover is None else self._handover
+        handover = self._handover(setup)
         p = min(n, self._cpus)
         if setup.sampler == "serial":
             seconds = env + inference
         elif setup.sampler == "cpu":
-            seconds = env / p + inference * n / p + (fixed + per_worker * n) / setup.batch_T
+            seconds = env / p + inference * n / p + handover
         elif setup.sampler == "gpu":
             seconds = env / p + inference + handover
         else:  # the longest of: one half's cycle, the master's work, all work on all CPUs
             cycle = env / p + inference / 2
             seconds = max(cycle, inference, (env + inference) / self._cpus) + handover
         return seconds / B
+
+    def _handover(self, setup: Setup) -> float:
+        """Seconds per step of all environments, of which the log tells where there are workers."""
+        usual = _HANDOVER[0] + _HANDOVER[1] * setup.workers
+        before, T = self._present, setup.batch_T
+        if before.sampler == "serial":
+            return usual / T if setup.sampler == "cpu" else usual
+        if before.sampler == "cpu":
+            seen = (
+                self._waited * before.batch_T
+            )  # at the end of a batch, for chance differences too
+            return seen / T if setup.sampler == "cpu" else min(max(seen, usual), 5 * usual)
+        return self._waited / T if setup.sampler == "cpu" else self._waited

@@ -1,6 +1,5 @@
 """What limits the speed of a run, and what to change."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal, final
 
@@ -109,10 +108,10 @@ def _even_and_busiest(p: RunProfile) -> tuple[float, float]:
     return others, busiest
 
 
-def _ratio(p: RunProfile) -> float:
-    """How many times as busy as the others the busiest worker is."""
+def _times_busier(p: RunProfile) -> str:
+    """How many times as busy as the others the busiest worker is: ``4.1x``."""
     others, busiest = _even_and_busiest(p)
-    return busiest / others if others > 0 else math.inf
+    return f"{busiest / others:.1f}x" if busiest < 100 * others else "over 100x"
 
 
 def _evidence(limit: Limit, p: RunProfile, shares: dict[Limit, float]) -> str:
@@ -127,7 +126,7 @@ def _evidence(limit: Limit, p: RunProfile, shares: dict[Limit, float]) -> str:
         f"learning {_percent(p.learner_busy)}",
         "learner": f"learner-bound: optimize_agent takes {_percent(p.learner_busy)} of the time, "
         f"sampling {_percent(p.sampling)}",
-        "straggler": f"one straggling worker: {p.slowest_text} takes {_ratio(p):.1f}x the time "
+        "straggler": f"one straggling worker: {p.slowest_text} takes {_times_busier(p)} the time "
         f"of the others; workers wait {_percent(p.worker_wait)} of the time on average",
         "synchronisation": f"synchronisation-bound: {_percent(shares['synchronisation'])} of the "
         f"time goes into waits and hand-overs, while {p.workers_text} work "

@@ -44,6 +44,11 @@ class Acting(ABC):
     def finish(self) -> None:
         """After the last row: fill in what no action depended on."""
 
+    @property
+    @abstractmethod
+    def transfer_seconds(self) -> float:
+        """Seconds spent between host and device."""
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Recurrent state and generators, column by column; empty where they are elsewhere."""

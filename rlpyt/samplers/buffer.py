@@ -61,7 +61,6 @@ def sample_arrays(
 
     observation, flag = example_of(spaces.observation), torch.zeros((), dtype=torch.bool)
     number = torch.zeros(())
-    info = _info_example(info_keys)
     arrays: SampleArrays = allocate(
         SampleArrays(
             observation=rows(observation, T + 1),
@@ -72,18 +71,23 @@ def sample_arrays(
             terminated=rows(flag, T),
             truncated=rows(flag, T),
             final_observation=rows(observation, T),
-            env_info=rows(info, T),
+            env_info=rows(_info_example(info_keys), T),
             bootstrap_value=rows(number, T) if bootstrap_value else None,
             valid=rows(flag, T) if with_valid else None,
         )
     )
+    _fill(arrays, poison=poison)
+    return arrays
+
+
+def _fill(arrays: SampleArrays, *, poison: bool) -> None:
     if arrays.valid is not None:
         arrays.valid.fill_(True)
     if poison:
-        for tree in (arrays.observation, arrays.action, arrays.agent_info):
-            fill_poison(tree)
+        fill_poison(arrays.observation)
+        fill_poison(arrays.action)
+        fill_poison(arrays.agent_info)
         fill_poison(arrays.final_observation)
-    return arrays
 
 
 def _info_example(keys: tuple[str, ...]) -> Any:

@@ -146,7 +146,8 @@ class Collector(BatchCollector):
 
     def times(self) -> SamplerTimes:
         """All in this process."""
-        return SamplerTimes(act=self.meter.act, env=self.meter.env)
+        transfer = self.acting.transfer_seconds
+        return SamplerTimes(act=self.meter.act - transfer, transfer=transfer, env=self.meter.env)
 
     def _observation(self, row: int) -> Any:
         return buffer_map(lambda leaf: leaf[row], self.buffer.observation_np)

@@ -7,7 +7,8 @@ import numpy as np
 
 __all__ = ["CELLS", "Meter", "SamplerTimes"]
 
-CELLS = 8  # a cache line for each process: no two write to the same
+CELLS = 8
+"""Numbers of a process: a cache line, so that no two processes write to the same."""
 
 
 @final
@@ -22,10 +23,6 @@ class Meter:
     def steps(self) -> int:
         """Vector steps taken since the process began."""
         return int(self.counts[0])
-
-    @steps.setter
-    def steps(self, value: int) -> None:
-        self.counts[0] = value
 
     @property
     def env_row(self) -> Any:

@@ -16,6 +16,7 @@ from rlpyt.utils.errors import RlpytError
 __all__ = ["StartMethod", "check_descriptors", "process_context", "start_process"]
 
 StartMethod = Literal["forkserver", "spawn"]
+"""How workers start: from a helper that has imported everything, or each anew."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _DESCRIPTORS = 8  # that a worker takes while it starts

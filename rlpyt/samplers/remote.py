@@ -114,10 +114,12 @@ class RemoteCollector(BatchCollector):
     @torch.inference_mode()
     def collect(self) -> tuple[Samples, list[TrajInfo]]:
         """As :class:`BatchCollector`."""
+        start = time.perf_counter()
         self._workers.publish(self._agent)
         before = self._note_meters()
         for rank in self._spans:
             self._ask(rank)
+        self._wait += time.perf_counter() - start
         if self._groups:
             self._serve()
         replies = self._replies()
@@ -239,10 +241,11 @@ class RemoteCollector(BatchCollector):
     def times(self) -> SamplerTimes:
         """As :class:`BatchCollector`."""
         n = len(self._spans)
+        transfer = sum(group.acting.transfer_seconds for group in self._groups)
         return SamplerTimes(
-            act=self._act,
+            act=self._act - transfer,
             wait=self._wait,
-            transfer=sum(group.acting.transfer_seconds for group in self._groups),
+            transfer=transfer,
             env=sum(self._env_seconds.values()) / n,
             worker_act=sum(self._act_seconds.values()) / n,
             busy=tuple(self._env_seconds[rank] + self._act_seconds[rank] for rank in self._spans),

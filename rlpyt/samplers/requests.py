@@ -28,9 +28,14 @@ __all__ = [
     "WorkerSetup",
 ]
 
-READY = b"r"  # worker: the observations are there; master: the actions are
-FAILED = b"!"  # worker: look at the pipe
-HANG_SIGNAL = signal.SIGUSR1  # master: say where you are
+READY = b"r"
+"""One step's byte: from a worker, the observations are there; from the master, the actions."""
+
+FAILED = b"!"
+"""From a worker in place of READY: look at the pipe."""
+
+HANG_SIGNAL = signal.SIGUSR1
+"""From the master: say where you are."""
 
 
 @final

@@ -81,6 +81,11 @@ class _MasterActing(Acting):
     def finish(self) -> None:
         """The master's part."""
 
+    @property
+    def transfer_seconds(self) -> float:
+        """The master's."""
+        return 0.0
+
     def state_dict(self) -> dict[str, Any]:
         """The master's."""
         return {}

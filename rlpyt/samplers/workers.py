@@ -17,6 +17,7 @@ from rlpyt.utils.synchronize import SharedParams
 __all__ = ["OnWorkerFailure", "Rebuilt", "RestartBudget", "Workers", "raise_lost"]
 
 OnWorkerFailure = Literal["raise", "restart"]
+"""What follows when a worker is lost: the run ends, or the worker is replaced."""
 
 
 @final

@@ -14,11 +14,13 @@ from rlpyt.utils.buffer import (
 )
 from rlpyt.utils.collections import NamedArrayTuple, is_namedarraytuple, namedarraytuple
 from rlpyt.utils.config import apply_overrides, config_dict
+from rlpyt.utils.cpus import CpuAffinity
 from rlpyt.utils.device import resolve_device
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, generator, make_seed, seed_int
 
 __all__ = [
+    "CpuAffinity",
     "NamedArrayTuple",
     "RlpytError",
     "Stream",
