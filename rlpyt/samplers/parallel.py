@@ -9,14 +9,15 @@ from typing import Any
 
 from rlpyt.agents.base import Agent
 from rlpyt.samplers.base import BaseSampler, CollectionSpec
+from rlpyt.samplers.failure import WorkerLostError
 from rlpyt.samplers.parts import Span
 from rlpyt.samplers.plan import WorkerPlan, plan_workers
 from rlpyt.samplers.pool import WorkerPool
 from rlpyt.samplers.processes import StartMethod
 from rlpyt.samplers.remote import RemoteCollector
 from rlpyt.samplers.requests import WorkerSetup
-from rlpyt.samplers.workers import OnWorkerFailure, RestartBudget, Workers
-from rlpyt.utils.cpus import CpuAffinity
+from rlpyt.samplers.workers import OnWorkerFailure, RestartBudget, Workers, raise_lost
+from rlpyt.utils.cpus import CpuAffinity, pin_process, usable_cpus
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.synchronize import SharedParams
 
@@ -41,6 +42,7 @@ class ParallelSampler(BaseSampler, ABC):
     max_restarts: int = 3  # with "restart": so many within
     restart_window: float = 600.0  # seconds, before the run is ended after all
     _workers: Workers | None = field(init=False, repr=False, compare=False, default=None)
+    _own_cpus: tuple[int, ...] = field(init=False, repr=False, compare=False, default=())
     _opened: int = field(init=False, repr=False, compare=False, default=0)
 
     @property
@@ -64,9 +66,30 @@ class ParallelSampler(BaseSampler, ABC):
         )
 
     def plan(self) -> dict[str, Any]:
-        """Workers, their environments, CPUs and threads, as data for JSON."""
+        """Workers, their environments, CPUs and threads, as data for JSON; and what float sums
+        depend on: the columns of one inference call, and its threads (None: those of this process).
+        """
         plan = self._plan()
-        return {"text": plan.describe(), **plan.as_dict()}
+        return {
+            "text": plan.describe(),
+            **plan.as_dict(),
+            "inference": {
+                "columns": self._inference_columns(plan),
+                "threads": plan.worker_threads if self.acts_in_workers else None,
+            },
+        }
+
+    def _inference_columns(self, plan: WorkerPlan) -> list[list[int]]:
+        if self.acts_in_workers:
+            together = [list(columns) for columns in plan.envs]
+        else:
+            ends = [(ranks[0], ranks[-1]) for ranks in plan.groups]
+            together = [[plan.envs[first][0], plan.envs[last][1]] for first, last in ends]
+        return [
+            [b, min(b + (self.group_size or stop), stop)]
+            for start, stop in together
+            for b in range(start, stop, self.group_size or stop)
+        ]
 
     def open(self, spec: CollectionSpec, agent: Agent) -> RemoteCollector:
         """A collector on the workers, which the first one starts."""
@@ -111,10 +134,21 @@ class ParallelSampler(BaseSampler, ABC):
         )
         try:
             workers.attach(range(plan.n_workers))
+        except WorkerLostError as lost:
+            workers.close()
+            raise_lost(lost)
         except BaseException:
             workers.close()
             raise
+        if self.affinity is not None and plan.master_cpus:  # after workers, which would inherit it
+            self._own_cpus = usable_cpus().ids
+            self._pin(plan.master_cpus)
         return workers
+
+    def _pin(self, cpus: Sequence[int]) -> None:
+        warning = pin_process(cpus)
+        if warning is not None:
+            warnings.warn(warning, RuntimeWarning, stacklevel=3)
 
     def _check(self) -> None:
         if self.start_method not in ("forkserver", "spawn"):
@@ -134,6 +168,9 @@ class ParallelSampler(BaseSampler, ABC):
         if self._workers is not None:
             self._workers.close()
             self._workers = None
+        if self._own_cpus:
+            self._pin(self._own_cpus)
+            self._own_cpus = ()
 
 
 def _spans(B: int, n_workers: int, unit: int) -> list[Span]:

@@ -84,7 +84,7 @@ def plan_workers(
         n_groups: groups of workers that the master serves in turn.
         acts_in_workers: whether the agent acts in the workers, else in the master.
         affinity: CPUs that a user or a launcher assigns; ``None``: workers are pinned only where
-            this process was given a part of the machine that has a CPU for each.
+            this process was given a part of the machine that has just a CPU for each.
         cpus: what there is; ``None``: :func:`~rlpyt.utils.cpus.usable_cpus`.
 
     Raises:
@@ -176,8 +176,9 @@ def _pinned(
     """CPUs of each worker, and of the master."""
     free = ((),) * n
     if affinity is None:
-        if cpus.restricted and len(cpus.ids) >= n:
-            return tuple((cpu,) for cpu in cpus.ids[:n]), cpus.ids[n:] or cpus.ids
+        # With CPUs to spare, another run within the same mask would be pinned to the same ones.
+        if cpus.restricted and len(cpus.ids) == n:
+            return tuple((cpu,) for cpu in cpus.ids), cpus.ids
         return free, ()
     lists = affinity.workers
     if not affinity.set_affinity or not any([*lists, affinity.master]):

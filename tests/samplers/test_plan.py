@@ -247,13 +247,13 @@ def test_a_free_machine_is_left_to_the_scheduler():
 @pytest.mark.parametrize(
     ("n_workers", "workers", "master"),
     [
-        (1, ((4,),), (5, 6)),
-        (2, ((4,), (5,)), (6,)),
+        (1, ((),), ()),  # another run may be in the same mask
+        (2, ((), ()), ()),
         (3, ((4,), (5,), (6,)), (4, 5, 6)),
         (4, ((), (), (), ()), ()),
     ],
 )
-def test_assigned_cpus_are_pinned_one_each_where_there_are_enough(n_workers, workers, master):
+def test_assigned_cpus_are_pinned_one_each_where_there_are_just_enough(n_workers, workers, master):
     found = plan(12, n_workers, cpus=machine(3, ids=(4, 5, 6), restricted=True))
     assert (found.cpus, found.master_cpus) == (workers, master)
 
@@ -365,7 +365,7 @@ def test_one_core_is_enough(ids, acts_in_workers, n_groups):
         ),
         (
             plan(8, 1, cpus=Cpus(ids=(3, 5), count=2, limits=(), restricted=True)),
-            "1 worker of 8 environments, 1 torch thread, on CPU 3, master on CPU 5 (2 CPUs usable)",
+            "1 worker of 8 environments, 1 torch thread (2 CPUs usable)",
         ),
         (
             plan(9, cpus=4, affinity=CpuAffinity(workers=[[0, 1, 3], [], [2]], master=[])),
