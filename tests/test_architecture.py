@@ -53,6 +53,8 @@ DEVICE_MODULE = "rlpyt.utils.device"
 SEED_MODULE = "rlpyt.utils.seed"
 # Module: why it may import pickle (it never loads a file with it).
 PICKLE_MODULES = {
+    "rlpyt.samplers.pool": "knows its error, where a request cannot go to a worker process",
+    "rlpyt.samplers.requests": "messages between a run and its own workers, over an inherited pipe",
     "rlpyt.samplers.processes": "knows its error, where settings cannot go to a worker process",
     "rlpyt.envs.check": "sees whether an environment survives the way to a worker process",
 }

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -17,7 +17,15 @@ from rlpyt.utils.buffer import buffer_map, buffer_to, leaves
 from rlpyt.utils.device import pinned_like
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 
-__all__ = ["Actor", "Agent"]
+__all__ = ["Actor", "Agent", "Exploration"]
+
+
+class Exploration(NamedTuple):
+    """Whose actions are drawn, and when."""
+
+    env_index: int  # global
+    n_envs: int  # of the whole run
+    steps: int | None = None  # environment steps of the run before this batch; None: evaluation
 
 
 @dataclass(kw_only=True)
@@ -42,9 +50,12 @@ class Agent(ABC):
 
     @abstractmethod
     def draw_noise(
-        self, rng: np.random.Generator, leading: tuple[int, ...]
+        self, rng: np.random.Generator, leading: tuple[int, ...], where: Exploration
     ) -> np.ndarray[Any, Any]:
-        """Noise for ``leading`` actions, [*leading, noise_size] float32."""
+        """Noise for ``leading`` actions of one environment, [*leading, noise_size] float32.
+
+        How far to explore, and whether to, is part of the noise: ``where`` tells whose and when.
+        """
 
     @abstractmethod
     def initial_state(self, B: int) -> Any:
@@ -93,13 +104,15 @@ class Actor:
         stream: Stream = Stream.ACTION,
         keys: tuple[int, ...] = (),
         greedy: bool = False,
+        n_envs: int | None = None,
     ) -> None:
-        """Act for the environments with these global indices; ``greedy`` takes modes and draws
-        nothing.
+        """Act for the environments with these global indices, of ``n_envs`` in all (``None``: just
+        these); ``greedy`` takes modes and draws nothing.
         """
         self.agent = agent
         self.env_indices = tuple(env_indices)
         self.B = len(env_indices)
+        self._n_envs = n_envs or self.B
         self.state: Any = agent.initial_state(self.B)
         self._stateless = len(self.state) == 0
         self._on_host = agent.device.type == "cpu"
@@ -111,11 +124,16 @@ class Actor:
         self._noise: tuple[Tensor, ...] = ()  # one row a step; drawn by begin_batch
         self._step = 0
 
-    def begin_batch(self, T: int) -> None:
-        """Draw the noise of the next ``T`` steps."""
+    def begin_batch(self, T: int, steps: int | None = None) -> None:
+        """Draw the noise of the next ``T`` steps, after ``steps`` of the run; ``None`` in an
+        evaluation.
+        """
         self._step = 0
         if self._rngs:
-            drawn = [self.agent.draw_noise(rng, (T,)) for rng in self._rngs]
+            drawn = [
+                self.agent.draw_noise(rng, (T,), Exploration(index, self._n_envs, steps))
+                for rng, index in zip(self._rngs, self.env_indices, strict=True)
+            ]
             noise = torch.from_numpy(np.stack(drawn, axis=1)).to(self.agent.device)
             self._noise = noise.unbind(0)
 

@@ -8,7 +8,7 @@ import torch
 from gymnasium import Space, spaces
 from torch import Tensor
 
-from rlpyt.agents.base import Agent
+from rlpyt.agents.base import Agent, Exploration
 from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, NoState, Samples
 from rlpyt.distributions.base import Distribution
 from rlpyt.distributions.factory import distribution_for
@@ -78,9 +78,9 @@ class PgAgent(Agent):
         return self.distribution.noise_size
 
     def draw_noise(
-        self, rng: np.random.Generator, leading: tuple[int, ...]
+        self, rng: np.random.Generator, leading: tuple[int, ...], where: Exploration
     ) -> np.ndarray[Any, Any]:
-        """Noise for ``leading`` actions, [*leading, noise_size] float32."""
+        """Noise for ``leading`` actions, [*leading, noise_size] float32; the policy explores."""
         return self.distribution.draw_noise(rng, leading)
 
     def initial_state(self, B: int) -> Any:

@@ -38,7 +38,8 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=positive,
         metavar="N",
-        help="worker processes (default: from the CPUs); without --sampler, of the cpu sampler",
+        help="worker processes (default: from the CPUs); without --sampler, of the run's own "
+        "sampler, or of the cpu sampler where that has none",
     )
 
 
@@ -48,9 +49,12 @@ def chosen_sampler(sampler: BaseSampler, args: argparse.Namespace) -> BaseSample
     Raises:
         RlpytError: for workers of a sampler that has none.
     """
-    kind = args.sampler or ("cpu" if args.workers else None)
+    kind = args.sampler
     if kind is None:
-        return sampler
+        if not args.workers:
+            return sampler
+        own = next(name for name, cls in SAMPLERS.items() if cls is type(sampler))
+        kind = "cpu" if own == "serial" else own
     if kind == "serial" and args.workers:
         hint = "use --sampler cpu, gpu or alternating"
         raise RlpytError("usage", "the serial sampler has no workers", hint=hint)
@@ -58,10 +62,12 @@ def chosen_sampler(sampler: BaseSampler, args: argparse.Namespace) -> BaseSample
 
 
 def as_sampler(sampler: BaseSampler, kind: str, n_workers: int | None = None) -> BaseSampler:
-    """A sampler of another kind with what all kinds have in common."""
+    """A sampler of another kind with what both have in common."""
+    cls = SAMPLERS[kind]
+    known = {field.name for field in fields(cls) if field.init}
     common = {
-        field.name: getattr(sampler, field.name) for field in fields(BaseSampler) if field.init
+        field.name: getattr(sampler, field.name) for field in fields(sampler) if field.name in known
     }
     if n_workers is not None:
         common["n_workers"] = n_workers
-    return SAMPLERS[kind](**common)
+    return cls(**common)

@@ -86,7 +86,8 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
                 logger.text(draw_curve(run_dir), runner.n_itr)
             logger.text(f"evaluate it with `rlpyt eval {run_dir}`", runner.n_itr)
         finally:
-            claim.begun = runner.cum_steps > 0 or was_stopped(run_dir)
+            capsules = (run_dir / "capsules").exists()
+            claim.begun = runner.cum_steps > 0 or was_stopped(run_dir) or capsules
             logger.close()
     return 0
 

@@ -58,6 +58,7 @@ class Evaluator:
             env_indices=tuple(range(self._B)),
             T=_CHUNK_STEPS,
             seed=seed,
+            total_envs=self._B,
             env_stream=Stream.EVAL_ENV,
             action_stream=Stream.EVAL_ACTION,
             greedy=self.greedy,

@@ -6,6 +6,7 @@ import json
 import math
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -24,18 +25,14 @@ from rlpyt.logging.progress import ProgressBar
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.records import RunRecords
 from rlpyt.runners.saver import RunSaver, RunState
+from rlpyt.runners.settings import check_unchanged, lost_exactness
 from rlpyt.samplers.base import BaseSampler
-from rlpyt.utils.config import config_dict, flatten_config
+from rlpyt.utils.config import config_dict
 from rlpyt.utils.device import resolve_device
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.interrupt import StopRequest, stop_on_signals
 
 __all__ = ["MinibatchRl"]
-
-# Settings that a resumed run may have anew: the course of the run does not depend on them.
-_MAY_CHANGE = frozenset(
-    {"checkpoint_interval_steps", "device", "keep_checkpoints", "log_interval_steps", "n_steps"}
-)
 
 
 @final
@@ -172,9 +169,7 @@ class MinibatchRl:
         if self.torch_threads is not None:
             torch.set_num_threads(self.torch_threads)
         if logger is not None:
-            if resume:
-                self._check_unchanged(logger)
-            logger.log_params(config_dict(self), {"plan": self.sampler.plan()})
+            self._log_settings(logger, resume)
         spec = self.sampler.batch_spec
         self._itr = 0
         log_steps = self.log_interval_steps or max(1, self.n_steps // 50)
@@ -200,20 +195,18 @@ class MinibatchRl:
         )
         self._saver = None if logger is None else self._make_saver(logger)
 
-    def _check_unchanged(self, logger: Logger) -> None:
-        """Raise where a setting that the run depends on is not what it was."""
+    def _log_settings(self, logger: Logger, resume: bool) -> None:
+        """Write ``params.json``; of a resumed run, after a look at what it was."""
         path = logger.run_dir / "params.json"
-        if not path.exists():
-            return
-        before = flatten_config(json.loads(path.read_text()))
-        for name, value in flatten_config(config_dict(self)).items():
-            if name.partition(".")[0] not in _MAY_CHANGE and before.get(name, value) != value:
-                raise RlpytError(
-                    "config",
-                    f"{name}={value!r} differs from the run's {before[name]!r}",
-                    where=str(path),
-                    hint="resume with the run's own settings, or start another run",
-                )
+        config, extra = config_dict(self), {"plan": self.sampler.plan()}
+        if resume and path.exists():
+            before = json.loads(path.read_text())
+            check_unchanged(before, config, str(path))
+            lost = lost_exactness(before, {**config, "extra": extra})
+            if lost is not None:
+                logger.text(lost, self._itr, show=False)
+                warnings.warn(lost, RuntimeWarning, stacklevel=2)
+        logger.log_params(config, extra)
 
     def _make_saver(self, logger: Logger) -> RunSaver:
         steps = self.checkpoint_interval_steps

@@ -29,8 +29,10 @@ class Acting(ABC):
         """Start anew: no recurrent state, generators of the streams that ``keys`` name."""
 
     @abstractmethod
-    def begin(self) -> None:
-        """Before the first row of a batch."""
+    def begin(self, steps: int | None) -> None:
+        """Before the first row of a batch, after ``steps`` environment steps of the run; ``None``
+        in an evaluation.
+        """
 
     @abstractmethod
     def act(self, t: int) -> None:
@@ -138,10 +140,10 @@ class LocalActing(Acting):
         """Make new actors."""
         self.actors = [self._make_actor(span, keys) for span in self._spans]
 
-    def begin(self) -> None:
+    def begin(self, steps: int | None) -> None:
         """Draw the noise of the batch."""
         for actor in self.actors:
-            actor.begin_batch(self._buffer.T)
+            actor.begin_batch(self._buffer.T, steps)
 
     def act(self, t: int) -> None:
         """Every group's actor takes its step."""

@@ -33,6 +33,7 @@ class CollectionSpec:
     env_stream: Stream = Stream.ENV
     action_stream: Stream = Stream.ACTION
     greedy: bool = False
+    total_envs: int | None = None  # of the whole run; None: these columns
     mid_batch_reset: bool = True
     bootstrap_value: bool = False
     group_size: int | None = None
@@ -75,6 +76,7 @@ class CollectionSpec:
                 stream=self.action_stream,
                 keys=keys,
                 greedy=self.greedy,
+                n_envs=self.total_envs,
             )
 
         return LocalActing(agent, buffer, examples, make_actor, group_size=self.group_size)
@@ -130,25 +132,33 @@ class BaseSampler(ABC):
         rank: int = 0,
     ) -> None:
         """Bind the (initialised) agent; make the environments, global indices from ``rank * B``,
-        and start an episode in each.
+        and start an episode in each. A running sampler is shut down first, and with it what
+        evaluators have opened.
         """
+        if self._collector is not None:
+            self.shutdown()
         spec = CollectionSpec(
             env=EnvConfig.of(self.env),
             env_indices=tuple(range(rank * self.batch_B, (rank + 1) * self.batch_B)),
             T=self.batch_T,
             seed=seed,
+            total_envs=self.batch_B,
             mid_batch_reset=self.mid_batch_reset,
             bootstrap_value=bootstrap_value,
             group_size=self.group_size,
             traj_info=self.TrajInfoCls(discount=discount),
             poison=self.poison,
         )
-        self._collector = self.open(spec, agent)
-        self._collector.reset(max_decorrelation_steps=self.max_decorrelation_steps)
+        try:
+            self._collector = self.open(spec, agent)
+            self._collector.reset(max_decorrelation_steps=self.max_decorrelation_steps)
+        except BaseException:
+            self.shutdown()
+            raise
 
     def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
         """One batch, [T, B], overwritten by the next call; and the episodes that ended in it."""
-        return self._running().collect()
+        return self._running().collect(itr * self.batch_spec.size)
 
     def times(self) -> SamplerTimes:
         """Where the sampler's processes have spent their time."""

@@ -34,8 +34,9 @@ class BatchCollector(ABC):
         """
 
     @abstractmethod
-    def collect(self) -> tuple[Samples, list[TrajInfo]]:
-        """Take T steps in each environment.
+    def collect(self, steps: int | None = None) -> tuple[Samples, list[TrajInfo]]:
+        """Take T steps in each environment, after ``steps`` steps of the run in all of them;
+        ``None`` in an evaluation.
 
         Returns:
             The samples, [T, B]: views of one buffer, overwritten by the next call. And the
@@ -110,14 +111,14 @@ class Collector(BatchCollector):
             self._tracker.reset()
         self.acting.reset(keys)
 
-    def collect(self) -> tuple[Samples, list[TrajInfo]]:
+    def collect(self, steps: int | None = None) -> tuple[Samples, list[TrajInfo]]:
         """As :class:`BatchCollector`."""
-        return self.buffer.samples, [traj for _end, traj in self.run()]
+        return self.buffer.samples, [traj for _end, traj in self.run(steps=steps)]
 
     @torch.inference_mode()
-    def run(self, start: int = 0) -> list[FinishedTraj]:
+    def run(self, start: int = 0, *, steps: int | None = None) -> list[FinishedTraj]:
         """Fill the batch from row ``start`` on; the episodes that ended there, in order."""
-        buffer, acting, env, steps = self.buffer, self.acting, self.env, self.meter.steps
+        buffer, acting, env, taken = self.buffer, self.acting, self.env, self.meter.steps
         counts = self.meter.counts
         if start == 0:
             buffer.carry_over()
@@ -125,7 +126,7 @@ class Collector(BatchCollector):
                 buffer.reset_np[0] |= env.reset_idle(buffer.rows[0].observation_np)
         clock, act_seconds, env_seconds = time.perf_counter, 0.0, 0.0
         stepped = clock()
-        acting.begin()
+        acting.begin(steps)
         for row in buffer.rows[start:]:
             acting.act(row.t)
             acted = clock()
@@ -138,8 +139,8 @@ class Collector(BatchCollector):
             stepped = clock()
             env_seconds += stepped - acted
             acting.stepped(row.t)
-            steps += 1
-            counts[0] = steps
+            taken += 1
+            counts[0] = taken
         acting.finish()
         self.meter.spent(act=act_seconds + clock() - stepped, env=env_seconds)
         return [] if self._tracker is None else self._tracker.finish(buffer.samples_np, start)

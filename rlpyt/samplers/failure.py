@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import final
 
+from rlpyt.envs.capsule import DIED, HANG
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["WorkerLostError", "WorkerTraceback", "died", "hangs", "oom_kills", "process_is_alive"]
@@ -24,10 +25,11 @@ class WorkerTraceback(Exception):  # noqa: N818  # stands as the cause of an err
 class WorkerLostError(Exception):
     """A worker that can do no more: it died, hangs, or its environment failed."""
 
-    def __init__(self, rank: int, error: RlpytError) -> None:
+    def __init__(self, rank: int, error: RlpytError, *, hangs: bool = False) -> None:
         super().__init__(rank, error)
         self.rank = rank
         self.error = error  # what the user is told
+        self.code = HANG if hangs else DIED  # what a capsule says of it
 
 
 def died(exitcode: int | None, who: str, where: str, *, starting: bool, oom: bool) -> RlpytError:
@@ -39,7 +41,7 @@ def died(exitcode: int | None, who: str, where: str, *, starting: bool, oom: boo
         if starting:
             hint = (
                 "see its traceback above; a script that starts workers needs "
-                'if __name__ == "__main__": around what it does'
+                'if __name__ == "__main__": around what it does, and its classes in a module'
             )
         return RlpytError(
             "worker", f"{who} ended with exit code {exitcode}", where=where, hint=hint
@@ -60,7 +62,7 @@ def hangs(seconds: float, env: str, who: str, where: str, stack: str) -> RlpytEr
     at = f"at {frame['file']}:{frame['line']}, " if frame else ""
     error = RlpytError(
         "worker",
-        f"{who} hangs: no step for {seconds:.0f} s{env}",
+        f"{who} hangs: no step for {seconds:.1f} s{env}",
         where=f"{at}{where}",
         hint="raise sampler.worker_timeout if its environments may take so long",
     )

@@ -6,7 +6,7 @@ from typing import Any, final
 import numpy as np
 
 from rlpyt.data import EnvSpaces
-from rlpyt.envs.capsule import DIED, capsule_from_history
+from rlpyt.envs.capsule import capsule_from_history
 from rlpyt.envs.spaces import action_from_tree
 from rlpyt.samplers.base import CollectionSpec
 from rlpyt.samplers.buffer import SampleBuffer
@@ -69,8 +69,8 @@ class ActionHistory:
             self._batches.pop(0)
             self._dropped += T
 
-    def capsule(self, b: int, rows: int, what: str) -> dict[str, Any] | None:
-        """The capsule of column ``b``, whose worker died ``rows`` whole rows into a batch."""
+    def capsule(self, b: int, rows: int, failure: dict[str, str]) -> dict[str, Any] | None:
+        """The capsule of column ``b``, whose worker was lost ``rows`` whole rows into a batch."""
         if self._spec.env.vectorization != "loop":
             return None
         done = (
@@ -92,7 +92,7 @@ class ActionHistory:
             stream=self._spec.env_stream,
             episode=episode,
             actions=actions,
-            failure={"code": DIED, "what": what, "where": ""},
+            failure=failure,
             auto_reset=self._spec.mid_batch_reset,
         )
 

@@ -19,6 +19,7 @@ from rlpyt.samplers.requests import WorkerSetup
 from rlpyt.samplers.workers import OnWorkerFailure, RestartBudget, Workers, raise_lost
 from rlpyt.utils.cpus import CpuAffinity, pin_process, usable_cpus
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import Stream
 from rlpyt.utils.synchronize import SharedParams
 
 __all__ = ["ParallelSampler"]
@@ -43,7 +44,10 @@ class ParallelSampler(BaseSampler, ABC):
     restart_window: float = 600.0  # seconds, before the run is ended after all
     _workers: Workers | None = field(init=False, repr=False, compare=False, default=None)
     _own_cpus: tuple[int, ...] = field(init=False, repr=False, compare=False, default=())
-    _opened: int = field(init=False, repr=False, compare=False, default=0)
+    _n_opened: int = field(init=False, repr=False, compare=False, default=0)
+    _open: list[RemoteCollector] = field(
+        init=False, repr=False, compare=False, default_factory=list
+    )
 
     @property
     @abstractmethod
@@ -96,16 +100,19 @@ class ParallelSampler(BaseSampler, ABC):
         plan = self._plan()
         if self._workers is None:
             self._workers = self._start(plan, agent, spec.seed)
-        if self._opened == 0:
+        if spec.env_stream == Stream.ENV:  # the batches that the plan is for
             spans = [Span(rank, *columns) for rank, columns in enumerate(plan.envs)]
             groups: Sequence[Sequence[int]] = plan.groups
         else:
             spans = _spans(spec.n_envs, plan.n_workers, spec.group_size or 1)
             groups = [[span.rank for span in spans]]
-        self._opened += 1
         if self.acts_in_workers:
             groups = []
-        return RemoteCollector(self._opened, self._workers, spec, agent, spans, groups)
+        self._n_opened += 1
+        collector = RemoteCollector(self._n_opened, self._workers, spec, agent, spans, groups)
+        self._open = [one for one in self._open if one in self._workers.collections]
+        self._open.append(collector)
+        return collector
 
     def _start(self, plan: WorkerPlan, agent: Agent, seed: int) -> Workers:
         self._check()
@@ -164,13 +171,16 @@ class ParallelSampler(BaseSampler, ABC):
 
     def shutdown(self) -> None:
         """End the workers."""
-        self._collector, self._opened = None, 0
-        if self._workers is not None:
-            self._workers.close()
-            self._workers = None
-        if self._own_cpus:
-            self._pin(self._own_cpus)
-            self._own_cpus = ()
+        self._collector, workers, self._workers = None, self._workers, None
+        try:
+            if workers is not None:
+                workers.close()
+        finally:
+            while self._open:  # their memory: the workers had the rest
+                self._open.pop().close()
+            if self._own_cpus:
+                self._pin(self._own_cpus)
+                self._own_cpus = ()
 
 
 def _spans(B: int, n_workers: int, unit: int) -> list[Span]:

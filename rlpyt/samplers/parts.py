@@ -14,7 +14,9 @@ from rlpyt.utils.shared_memory import SharedBlock
 
 __all__ = ["Parts", "Span"]
 
-_REPLAY_PATIENCE = 30.0  # deadlines to wait: a state may be thousands of steps to take again
+# Deadlines to wait: a simulator may take its time to start, a state thousands of steps to replay.
+_BUILD_PATIENCE = 3.0
+_REPLAY_PATIENCE = 30.0
 
 
 @final
@@ -48,7 +50,11 @@ class Parts:
         self.spans = {span.rank: span for span in spans}
         self.block: SharedBlock | None = None
         self._number, self._spec = number, spec
-        self.built: list[Built] = list(self._ask(self._build).values())
+        try:
+            built = self._exchange(self.spans, self._build, patience=_BUILD_PATIENCE)
+        except WorkerLostError as lost:
+            raise_lost(lost)
+        self.built: list[Built] = list(built.values())
 
     def _build(self, span: Span) -> Build:
         return Build(self._number, self._spec.part(span.start, span.stop))
@@ -64,6 +70,7 @@ class Parts:
         try:
             self._bind(self.spans)
         except WorkerLostError as lost:
+            self.release()
             raise_lost(lost)
 
     def _bind(self, ranks: Iterable[int]) -> None:
@@ -74,18 +81,30 @@ class Parts:
             self.pool.send(rank, request, [self.block.fd])
         self.pool.gather(ranks, {})
 
-    def _ask(self, request: Callable[[Span], Any]) -> dict[int, Any]:
-        """Ask every worker, and wait for the replies, in order of rank."""
-        try:
-            return self._exchange(self.spans, request)
-        except WorkerLostError as lost:
-            raise_lost(lost)
+    def _ask(self, request: Callable[[Span], Any], *, patience: float = 1.0) -> dict[int, Any]:
+        """Ask every worker, and wait for the replies, in order of rank; where one is lost and may
+        be replaced, its successor.
+        """
+        replies: dict[int, Any] = {}
+        asked: set[int] = set()
+        while len(replies) < len(self.spans):
+            try:
+                for rank in self.spans.keys() - asked:
+                    self.pool.send(rank, request(self.spans[rank]))
+                    asked.add(rank)
+                self.pool.gather(self.spans.keys() - replies, replies, patience=patience)
+            except WorkerLostError as lost:
+                self.workers.replace(lost)
+                asked.discard(lost.rank)
+        return {rank: replies[rank] for rank in self.spans}
 
-    def _exchange(self, ranks: Iterable[int], request: Callable[[Span], Any]) -> dict[int, Any]:
+    def _exchange(
+        self, ranks: Iterable[int], request: Callable[[Span], Any], *, patience: float = 1.0
+    ) -> dict[int, Any]:
         replies: dict[int, Any] = {}
         for rank in ranks:
             self.pool.send(rank, request(self.spans[rank]))
-        self.pool.gather(ranks, replies, patience=_REPLAY_PATIENCE)
+        self.pool.gather(ranks, replies, patience=patience)
         return {rank: replies[rank] for rank in ranks}
 
     def reset(
@@ -111,7 +130,10 @@ class Parts:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Divide ``state`` among the workers."""
-        self._ask(lambda span: Load(self._number, part_of_state(state, span.start, span.stop)))
+        self._ask(
+            lambda span: Load(self._number, part_of_state(state, span.start, span.stop)),
+            patience=_REPLAY_PATIENCE,
+        )
 
     def rebuild(self, rank: int, first_episode: int, row: int | None) -> dict[str, Any]:
         """Have a new worker ``rank`` make its part, and start episodes at ``row``; its state.
@@ -120,7 +142,7 @@ class Parts:
             WorkerLostError: where the new one is lost too.
         """
         one = [rank]
-        self._exchange(one, self._build)
+        self._exchange(one, self._build, patience=_BUILD_PATIENCE)
         self._bind(one)
         request = Reset(
             collection=self._number,
@@ -134,7 +156,10 @@ class Parts:
         return state
 
     def close(self) -> None:
-        """Close the environments, and give the memory back."""
+        """Close the environments."""
         self._ask(lambda span: Close(self._number))
+
+    def release(self) -> None:
+        """Give the memory back."""
         if self.block is not None:
             self.block.close()

@@ -2,14 +2,14 @@
 
 import os
 import socket
-import struct
+import sys
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, reduction, util
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from pickle import PicklingError
 from typing import Any, final
 
 import torch
@@ -22,10 +22,26 @@ from rlpyt.samplers.failure import (
     oom_kills,
     process_is_alive,
 )
-from rlpyt.samplers.guardian import Guardian, kill_group
+from rlpyt.samplers.guardian import Guardian
+from rlpyt.samplers.handle import GRACE, WorkerHandle, end_workers, kill_workers, limit_waits
 from rlpyt.samplers.meter import CELLS, Meter
-from rlpyt.samplers.processes import StartMethod, check_descriptors, process_context, start_process
-from rlpyt.samplers.requests import FAILED, HANG_SIGNAL, READY, Failure, Quit, WorkerSetup
+from rlpyt.samplers.processes import (
+    StartMethod,
+    cannot_send,
+    cannot_start,
+    check_descriptors,
+    process_context,
+    start_process,
+)
+from rlpyt.samplers.requests import (
+    FAILED,
+    HANG_SIGNAL,
+    READY,
+    Failure,
+    WorkerSetup,
+    receive,
+    send,
+)
 from rlpyt.samplers.worker import worker_main
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError
@@ -34,41 +50,12 @@ from rlpyt.utils.shared_memory import SharedBlock
 __all__ = ["WorkerPool"]
 
 _TICK = 0.2  # seconds between two looks at who is alive
-_TIMEVAL = struct.pack("ll", 0, int(_TICK * 1e6))  # the same, as sockets take it
 _START_PATIENCE = 120.0  # seconds that a process may take to start, over its deadline
-_GRACE = 5.0  # seconds for idle workers to close their environments
-_BUSY_GRACE = 0.5  # seconds for workers in the middle of something
 
 
 class _Meters(NamedArrayTuple):
     counts: Any  # int64 [n_workers, CELLS]
     seconds: Any  # float64 [n_workers, CELLS]
-
-
-@final
-@dataclass
-class _Handle:
-    """One worker, as the master sees it."""
-
-    process: BaseProcess
-    requests: Connection
-    steps: socket.socket
-    stacks: socket.socket
-    meter: Meter
-    ready: bool = False  # it has answered its first request
-    asked: str | None = None  # the request it is busy with
-    since: float = 0.0  # time.monotonic of its last progress, seconds
-    seen: int = -1  # its steps then
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid or 0
-
-    def close_ends(self) -> None:
-        for end in (self.requests, self.steps, self.stacks):
-            end.close()
-        with suppress(ValueError):  # not even a killed one has to end at once
-            self.process.close()
 
 
 @final
@@ -84,18 +71,24 @@ class WorkerPool:
     envs: Sequence[str]  # of each worker, for errors: "4-7"
     timeout: float  # seconds without progress that make a worker one that hangs
     start_method: StartMethod
-    _handles: dict[int, _Handle] = field(init=False, repr=False, default_factory=dict)
+    _handles: dict[int, WorkerHandle] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.setups)
+        check_descriptors(n)
         counts = torch.empty(n, CELLS, dtype=torch.int64, device="meta")
         seconds = torch.empty(n, CELLS, dtype=torch.float64, device="meta")
         self.meters = SharedBlock.allocate(_Meters(counts, seconds), "the counters")
         self._oom_kills = oom_kills()
-        check_descriptors(n)
-        self._guardian = Guardian()
+        try:
+            self._guardian = Guardian()
+        except OSError as error:
+            self.meters.close()
+            raise cannot_start(error) from error
         # Whoever forgets to close: before multiprocessing waits for children at exit.
-        self._finalizer = util.Finalize(self, _end, (self._handles, self._guardian), exitpriority=9)
+        self._finalizer = util.Finalize(
+            self, end_workers, (self._handles, self._guardian), exitpriority=9
+        )
         try:
             for rank in range(n):
                 self.start(rank)
@@ -114,13 +107,21 @@ class WorkerPool:
         args = (self.setups[rank], worker_requests, worker_steps, worker_stacks)
         process = context.Process(target=worker_main, args=args, name=f"rlpyt worker {rank}")
         stacks.setblocking(False)
-        steps.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL)
-        start_process(process, torch_threads=self.setups[rank].torch_threads)
-        for end in (worker_requests, worker_steps, worker_stacks):
-            end.close()
+        limit_waits(steps.fileno(), socket.SO_RCVTIMEO, _TICK)
+        for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # in the middle of a message
+            limit_waits(requests.fileno(), direction, self.timeout)
+        try:
+            start_process(process, torch_threads=self.setups[rank].torch_threads)
+        except BaseException:
+            for end in (requests, steps, stacks):
+                end.close()
+            raise
+        finally:
+            for end in (worker_requests, worker_steps, worker_stacks):
+                end.close()
         tree = self.meters.tree
         meter = Meter(tree.counts[rank].numpy(), tree.seconds[rank].numpy())
-        self._handles[rank] = _Handle(process, requests, steps, stacks, meter)
+        self._handles[rank] = WorkerHandle(process, requests, steps, stacks, meter)
         self._guardian.watch(process.pid or 0)
 
     def meter(self, rank: int) -> Meter:
@@ -135,13 +136,18 @@ class WorkerPool:
         """Ask worker ``rank`` for something; file descriptors follow the request."""
         handle = self._handles[rank]
         handle.asked = type(request).__name__.lower()
-        handle.since, handle.seen = time.monotonic(), -1
+        handle.since, handle.seen = time.monotonic(), None
         try:
-            handle.requests.send(request)
+            send(handle.requests, request)
             for fd in fds:
                 reduction.send_handle(handle.requests, fd, handle.pid)
+        except BlockingIOError:
+            raise self._hanging(rank, time.monotonic() - handle.since) from None
         except OSError:
             raise self._lost(rank) from None
+        except (AttributeError, TypeError, PicklingError) as error:
+            handle.asked = None  # nothing was sent
+            raise cannot_send(error) from error
 
     def gather(
         self, ranks: Iterable[int], replies: dict[int, Any], *, patience: float = 1.0
@@ -151,11 +157,13 @@ class WorkerPool:
         """
         waiting = {self._handles[rank].requests: rank for rank in ranks}
         while waiting:
-            for ready in connection.wait(list(waiting), _TICK):
+            answered = connection.wait(list(waiting), _TICK)
+            for ready in answered:
                 rank = waiting.pop(ready)  # type: ignore[call-overload]  # one of these
                 replies[rank] = self._reply(rank)
-            for rank in waiting.values():
-                self.look_after(rank, patience=patience)
+            if not answered:
+                for rank in waiting.values():
+                    self.look_after(rank, patience=patience)
 
     def await_step(self, rank: int) -> None:
         """Wait until worker ``rank`` hands over a row."""
@@ -184,7 +192,9 @@ class WorkerPool:
     def _reply(self, rank: int) -> Any:
         handle = self._handles[rank]
         try:
-            reply = handle.requests.recv()
+            reply = receive(handle.requests)
+        except BlockingIOError:
+            raise self._hanging(rank, time.monotonic() - handle.since) from None
         except (EOFError, OSError):
             raise self._lost(rank) from None
         handle.asked, handle.ready = None, True
@@ -199,9 +209,9 @@ class WorkerPool:
         handle = self._handles[rank]
         if not process_is_alive(handle.pid) and not handle.requests.poll():
             raise self._lost(rank)
-        now, steps = time.monotonic(), handle.meter.steps
-        if steps != handle.seen:
-            handle.since, handle.seen = now, steps
+        now, seen = time.monotonic(), (handle.meter.steps, int(handle.meter.env_row[0]))
+        if seen != handle.seen:
+            handle.since, handle.seen = now, seen
         allowed = self.timeout * patience + (0.0 if handle.ready else _START_PATIENCE)
         if now - handle.since > allowed:
             raise self._hanging(rank, now - handle.since)
@@ -236,7 +246,7 @@ class WorkerPool:
         capsule, index = None, None
         with suppress(EOFError, OSError):
             if handle.requests.poll(1.0):
-                told = handle.requests.recv()
+                told = receive(handle.requests)
                 if isinstance(told, Failure) and told.error.capsule is not None:
                     capsule = told.error.capsule
                     index = capsule.get("env_index")
@@ -246,44 +256,27 @@ class WorkerPool:
         env = "" if index is None else f" in env {index}"
         error = hangs(seconds, env, *self._who(rank), stack.decode(errors="replace"))
         error.capsule = capsule
-        self._kill(rank)
-        return WorkerLostError(rank, error)
-
-    def _kill(self, rank: int) -> None:
-        handle = self._handles[rank]
-        kill_group(handle.pid)
-        handle.process.join(5.0)
+        kill_workers([handle])
+        return WorkerLostError(rank, error, hangs=True)
 
     def _end_one(self, rank: int) -> None:
         handle = self._handles.pop(rank)
-        _end_handles([handle], 0.0)
+        kill_workers([handle])
         self._guardian.forget(handle.pid)
         handle.close_ends()
 
     def close(self) -> None:
-        """End all workers: politely where they listen, and with what they have started."""
-        self._finalizer()
+        """End all workers: politely where they listen, and with what they have started.
+
+        Raises:
+            RlpytError: what an environment raised in its ``close``, unless another error is on its
+                way.
+        """
+        last_words: dict[int, Failure | None] = self._finalizer() or {}
         self.meters.close()
-
-
-def _end(handles: dict[int, _Handle], guardian: Guardian) -> None:
-    """End workers and guardian."""
-    idle = [handle for handle in handles.values() if handle.asked is None]
-    for handle in idle:
-        with suppress(OSError):
-            handle.requests.send(Quit())
-    busy = len(idle) < len(handles)
-    _end_handles(list(handles.values()), _BUSY_GRACE if busy else _GRACE)
-    guardian.close()
-    for handle in handles.values():
-        handle.close_ends()
-    handles.clear()
-
-
-def _end_handles(handles: list[_Handle], grace: float) -> None:
-    deadline = time.monotonic() + grace
-    for handle in handles:
-        handle.process.join(max(0.0, deadline - time.monotonic()))
-    for handle in handles:
-        kill_group(handle.pid)  # also for those that have ended: what they started has not
-        handle.process.join(5.0)
+        for rank, failure in last_words.items():
+            if failure is None:
+                message = f"worker {rank} did not close its environments within {GRACE:g} s"
+                warnings.warn(f"{message} and was killed", RuntimeWarning, stacklevel=2)
+            elif sys.exception() is None:
+                raise failure.error from WorkerTraceback(failure.traceback)

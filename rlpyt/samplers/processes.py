@@ -13,7 +13,14 @@ from typing import Literal
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["StartMethod", "check_descriptors", "process_context", "start_process"]
+__all__ = [
+    "StartMethod",
+    "cannot_send",
+    "cannot_start",
+    "check_descriptors",
+    "process_context",
+    "start_process",
+]
 
 StartMethod = Literal["forkserver", "spawn"]
 """How workers start: from a helper that has imported everything, or each anew."""
@@ -46,13 +53,23 @@ def start_process(process: BaseProcess, *, torch_threads: int) -> None:
         with _signals_held_back(), _threads(torch_threads):
             process.start()
     except (AttributeError, TypeError, PicklingError) as error:
-        what = f"the sampler's settings cannot be sent to a worker process: {error}"
-        hint = 'name environments and classes at the top level of a module, or as "module:name"'
-        raise RlpytError("config", what, hint=hint) from error
+        raise cannot_send(error) from error
     except (EOFError, OSError) as error:
-        what = f"cannot start a worker process: {error}"
-        hint = "use fewer workers (sampler.n_workers), or raise the limits (ulimit -n, ulimit -u)"
-        raise RlpytError("worker", what, hint=hint) from error
+        raise cannot_start(error) from error
+
+
+def cannot_send(error: Exception) -> RlpytError:
+    """What a user is told when pickle refuses something that a worker is to have."""
+    what = f"the sampler's settings cannot be sent to a worker process: {error}"
+    hint = 'name environments and classes at the top level of a module, or as "module:name"'
+    return RlpytError("config", what, hint=hint)
+
+
+def cannot_start(error: Exception) -> RlpytError:
+    """What a user is told when the system refuses a process."""
+    what = f"cannot start a worker process: {error}"
+    hint = "use fewer workers (sampler.n_workers), or raise the limits (ulimit -n, ulimit -u)"
+    return RlpytError("worker", what, hint=hint)
 
 
 def check_descriptors(n_workers: int) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from rlpyt.agents.base import Agent
 from rlpyt.data import Samples, TrajInfo
+from rlpyt.envs.capsule import HANG
 from rlpyt.samplers.acting import LocalActing, agent_examples
 from rlpyt.samplers.base import CollectionSpec
 from rlpyt.samplers.buffer import SampleBuffer, sample_arrays
@@ -82,6 +83,7 @@ class RemoteCollector(BatchCollector):
         self._env_seconds = dict.fromkeys(self._spans, 0.0)  # of each worker
         self._act_seconds = dict.fromkeys(self._spans, 0.0)
         self._before: dict[int, int] = {}  # steps of each worker before the present batch
+        self._steps: int | None = None  # of the run before the present batch
         self._restart_row: int | None = None
         workers.collections.append(self)
 
@@ -112,8 +114,9 @@ class RemoteCollector(BatchCollector):
             self._history.begin(self._spans[rank].start, state["env"])
 
     @torch.inference_mode()
-    def collect(self) -> tuple[Samples, list[TrajInfo]]:
+    def collect(self, steps: int | None = None) -> tuple[Samples, list[TrajInfo]]:
         """As :class:`BatchCollector`."""
+        self._steps = steps
         start = time.perf_counter()
         self._workers.publish(self._agent)
         before = self._note_meters()
@@ -123,11 +126,7 @@ class RemoteCollector(BatchCollector):
         if self._groups:
             self._serve()
         replies = self._replies()
-        start = time.perf_counter()
-        for group in self._groups:
-            group.acting.stepped(self._spec.T - 1)
-            group.acting.finish()
-        self._act += time.perf_counter() - start
+        self._finish()
         self._account(before)
         self._history.extend()
         if self._groups:
@@ -138,7 +137,7 @@ class RemoteCollector(BatchCollector):
 
     def _ask(self, rank: int, start: int = 0) -> None:
         try:
-            self._pool.send(rank, Collect(self._number, start))
+            self._pool.send(rank, Collect(self._number, start, self._steps))
         except WorkerLostError as lost:
             self._replace(lost, row=start)
 
@@ -147,7 +146,7 @@ class RemoteCollector(BatchCollector):
         clock = time.perf_counter
         mark = clock()
         for group in self._groups:
-            group.acting.begin()
+            group.acting.begin(self._steps)
         for t in range(self._spec.T):
             for group in self._groups:
                 waiting = clock()
@@ -162,6 +161,15 @@ class RemoteCollector(BatchCollector):
                 for rank in group.ranks:
                     self._pool.answer_step(rank)
         self._act += clock() - mark
+
+    def _finish(self) -> None:
+        """The agent's part after the last row, where it acts here."""
+        if self._groups:
+            start = time.perf_counter()
+            for group in self._groups:
+                group.acting.stepped(self._spec.T - 1)
+                group.acting.finish()
+            self._act += time.perf_counter() - start
 
     def _await_step(self, rank: int, t: int) -> None:
         while True:
@@ -199,12 +207,15 @@ class RemoteCollector(BatchCollector):
         self._ask(lost.rank, row)
 
     def _add_capsule(self, lost: WorkerLostError) -> None:
-        """What would replay the failure of a worker that has died without a word."""
+        """Where it was, and what would replay it, of a worker that could not say a word."""
         span, meter = self._spans[lost.rank], self._pool.meter(lost.rank)
         row = int(meter.env_row[0])
         if lost.error.capsule is None and 0 <= row < span.stop - span.start:
+            if lost.code == HANG:
+                lost.error.what += f" in env {self._spec.env_indices[span.start + row]}"
+            failure = {"code": lost.code, "what": lost.error.what, "where": ""}
             steps = meter.steps - self._before[lost.rank]
-            lost.error.capsule = self._history.capsule(span.start + row, steps, lost.error.what)
+            lost.error.capsule = self._history.capsule(span.start + row, steps, failure)
 
     def _truncate(self, columns: slice, t: int) -> None:
         samples = self._buffer.samples
@@ -225,6 +236,8 @@ class RemoteCollector(BatchCollector):
         following = int(self._history.episode[span.columns].max()) + self._spec.T + 1
         state = self._parts.rebuild(rank, following, self._restart_row)
         self._history.begin(span.start, state["env"])
+        if self._restart_row is None:  # else its open episodes are truncated in the batch
+            self._tracker.restart(range(span.start, span.stop))
 
     def _note_meters(self) -> dict[int, tuple[float, float]]:
         meters = {rank: self._pool.meter(rank) for rank in self._spans}
@@ -269,10 +282,14 @@ class RemoteCollector(BatchCollector):
             group.acting.load_state_dict(actor)
         if self._groups:
             self._tracker.load_state_dict(state["trajs"])
+            # Also where environments could not go on, and workers have started others.
+            starts = self._buffer.arrays.reset[self._spec.T]
+            self._tracker.restart(starts.nonzero().flatten().tolist())
         self._begin_history()
 
     def close(self) -> None:
         """Close the environments, and give the memory back."""
-        if self in self._workers.collections:
+        if self in self._workers.collections:  # else the workers have ended, with all they had
             self._workers.collections.remove(self)
             self._parts.close()
+        self._parts.release()

@@ -1,7 +1,9 @@
 """What the master asks of a worker, and what a worker replies."""
 
+import pickle
 import signal
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, final
 
 from rlpyt.agents.base import Agent
@@ -26,6 +28,8 @@ __all__ = [
     "Reset",
     "State",
     "WorkerSetup",
+    "receive",
+    "send",
 ]
 
 READY = b"r"
@@ -36,6 +40,18 @@ FAILED = b"!"
 
 HANG_SIGNAL = signal.SIGUSR1
 """From the master: say where you are."""
+
+
+def send(pipe: Connection, message: Any) -> None:
+    """Send ``message`` as bytes, tensors too: the pipe's own pickler would put each of them into a
+    file in /dev/shm, and start a thread that hands it out.
+    """
+    pipe.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+
+
+def receive(pipe: Connection) -> Any:
+    """What :func:`send` has sent from the other end."""
+    return pickle.loads(pipe.recv_bytes())
 
 
 @final
@@ -101,10 +117,13 @@ class Reset:
 @final
 @dataclass(frozen=True)
 class Collect:
-    """Fill the batch from row ``start``; reply with the finished episodes."""
+    """Fill the batch from row ``start``, after ``steps`` environment steps of the run (None in an
+    evaluation); reply with the finished episodes.
+    """
 
     collection: int
-    start: int = 0
+    start: int
+    steps: int | None
 
 
 @final
@@ -135,7 +154,7 @@ class Close:
 @final
 @dataclass(frozen=True)
 class Quit:
-    """End."""
+    """Close all environments, and end."""
 
 
 @final

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from rlpyt.utils.buffer import buffer_map
@@ -24,7 +25,9 @@ def join_states(parts: Sequence[Any]) -> Any:
         return [item for part in parts for item in part]
     if is_namedarraytuple(first):
         return buffer_map(lambda *leaves: torch.cat(leaves), *parts)
-    return torch.cat([torch.as_tensor(part) for part in parts])
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)
+    return torch.cat(parts)  # type: ignore[arg-type]  # nothing else is in a state
 
 
 def part_of_state(state: Any, start: int, stop: int) -> Any:

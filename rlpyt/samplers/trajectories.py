@@ -1,5 +1,6 @@
 """Which episodes a batch has ended, and their statistics."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, final
 
@@ -26,6 +27,11 @@ class TrajTracker:
     def reset(self) -> None:
         """An episode starts in every column."""
         self._trajs = [self._new(b) for b in range(len(self._env_indices))]
+
+    def restart(self, columns: Iterable[int]) -> None:
+        """An episode starts in these columns: what was open there is forgotten."""
+        for b in columns:
+            self._trajs[b] = self._new(b)
 
     def _new(self, b: int) -> TrajInfo:
         discount, index = self._template.discount, self._env_indices[b]

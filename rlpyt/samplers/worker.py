@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn, final
 
 import torch
 
+from rlpyt.envs.capsule import HANG
 from rlpyt.envs.vector import VectorEnv
 from rlpyt.samplers.acting import Acting
 from rlpyt.samplers.base import CollectionSpec
@@ -39,6 +40,8 @@ from rlpyt.samplers.requests import (
     Reset,
     State,
     WorkerSetup,
+    receive,
+    send,
 )
 from rlpyt.utils.cpus import pin_process
 from rlpyt.utils.errors import RlpytError
@@ -66,7 +69,7 @@ class _MasterActing(Acting):
     def reset(self, keys: tuple[int, ...] = ()) -> None:
         """Nothing is kept here."""
 
-    def begin(self) -> None:
+    def begin(self, steps: int | None) -> None:
         """Nothing to draw here."""
 
     def act(self, t: int) -> None:
@@ -116,9 +119,10 @@ class _Worker:
         Raises:
             EOFError: when the master has gone.
         """
-        requests = self._pipes.requests
-        while not isinstance(request := requests.recv(), Quit):
+        request: Any = None
+        while not isinstance(request, Quit):
             try:
+                request = self._receive()
                 reply: Any = self._answer(request)
             except RlpytError as error:
                 reply = Failure(error, traceback.format_exc())
@@ -129,12 +133,22 @@ class _Worker:
                 reply = Failure(RlpytError("worker", what), traceback.format_exc())
             if isinstance(reply, Failure):
                 self._pipes.steps.send(FAILED)
-            requests.send(reply)
-        for env in self._envs.values():
-            env.close()
+            send(self._pipes.requests, reply)
+
+    def _receive(self) -> Any:
+        try:
+            return receive(self._pipes.requests)
+        except (AttributeError, ImportError) as error:
+            what = f"a worker process cannot load the sampler's settings: {error}"
+            hint = "define environments and classes in a module, which workers can import too"
+            raise RlpytError("config", what, hint=hint) from error
 
     def _answer(self, request: Any) -> Any:
         match request:
+            case Quit():
+                with ExitStack() as stack:  # the others too where one raises
+                    for env in self._envs.values():
+                        stack.callback(env.close)
             case Attach():
                 self._attach(request)
             case Build():
@@ -151,7 +165,7 @@ class _Worker:
                 )
             case Collect():
                 self._fetch()
-                return self._at(request.collection).run(request.start)
+                return self._at(request.collection).run(request.start, steps=request.steps)
             case State():
                 return self._at(request.collection).state_dict()
             case Load():
@@ -216,9 +230,10 @@ class _Worker:
         """Answer HANG_SIGNAL: the Python stack has been written; add what would replay it."""
         capsule = None
         if self._current is not None:
-            failure = {"code": "worker", "what": "the environment hangs", "where": ""}
+            failure = {"code": HANG, "what": "the environment hangs", "where": ""}
             capsule = self._current.capsule(failure)
-        self._pipes.requests.send(Failure(RlpytError("worker", "hangs", capsule=capsule), ""))
+        failed = Failure(RlpytError("worker", "hangs", capsule=capsule), "")
+        send(self._pipes.requests, failed)
 
 
 def worker_main(setup: WorkerSetup, requests: Connection, *ends: socket.socket) -> None:

@@ -106,11 +106,17 @@ class Workers:
         raise told
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers.
+
+        Raises:
+            RlpytError: what an environment raised in its ``close``.
+        """
         self.collections.clear()
-        self.pool.close()
-        if self.params is not None:
-            self.params.block.close()
+        try:
+            self.pool.close()
+        finally:
+            if self.params is not None:
+                self.params.block.close()
 
 
 def raise_lost(lost: WorkerLostError) -> NoReturn:

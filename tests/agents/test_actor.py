@@ -43,7 +43,7 @@ class FixedAgent(Agent):
     def noise_size(self):
         return self.distribution.noise_size
 
-    def draw_noise(self, rng, leading):
+    def draw_noise(self, rng, leading, where):
         return self.distribution.draw_noise(rng, leading)
 
     def initial_state(self, B):

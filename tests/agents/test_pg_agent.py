@@ -7,6 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from rlpyt.agents.base import Exploration
 from rlpyt.agents.pg import AgentInfo, PgAgent
 from rlpyt.data import AgentInputs, EnvSpaces, NoState, RnnState, Samples
 from rlpyt.envs.spaces import example_of
@@ -64,7 +65,7 @@ def random_inputs(observation, action, leading, seed=0):
 
 
 def noise_for(agent, B, seed=0):
-    return torch.from_numpy(agent.draw_noise(np.random.default_rng(seed), (B,)))
+    return torch.from_numpy(agent.draw_noise(np.random.default_rng(seed), (B,), Exploration(0, 1)))
 
 
 @pytest.mark.parametrize("model", MODELS)

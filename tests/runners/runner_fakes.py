@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.pg.a2c import A2C
@@ -172,3 +173,8 @@ def assert_same_run(one: Path, other: Path) -> None:
 def parameters(runner: MinibatchRl) -> bytes:
     arrays, _skeleton = flatten(runner.agent.state_dict())
     return b"".join(array.contiguous().numpy().tobytes() for array in arrays.values())
+
+
+def drift_vector(num_envs: int, mode: AutoresetMode) -> SyncVectorEnv:
+    """Drifts behind Gymnasium's vector environment."""
+    return SyncVectorEnv([Drift] * num_envs, autoreset_mode=mode)

@@ -1,0 +1,22 @@
+"""Every test here says that nothing is left behind; small runs, in this process and others."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from post_conditions import AssertClean, reap, subreaper
+
+# How two runs are compared; pytest adds the folders of collected files only.
+sys.path.append(str(Path(__file__).parents[1] / "runners"))
+
+
+@pytest.fixture(autouse=True)
+def assert_clean(request: pytest.FixtureRequest) -> Iterator[AssertClean]:
+    """``assert_clean(run_dir, state, error)``, which every test here calls."""
+    with subreaper():
+        clean, failed = AssertClean(), request.session.testsfailed
+        yield clean
+        reap(clean.children)
+        if request.session.testsfailed == failed:
+            assert clean.used, "call assert_clean(...) in the test"

@@ -1,0 +1,157 @@
+"""What a resumed run may set anew, and when its floats are others."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from runner_fakes import small_runner
+
+from rlpyt.runners.evaluator import Evaluator
+from rlpyt.runners.settings import check_unchanged, lost_exactness
+from rlpyt.samplers import AlternatingSampler, CpuSampler, GpuSampler, SerialSampler
+from rlpyt.utils.config import config_dict
+from rlpyt.utils.cpus import CpuAffinity
+from rlpyt.utils.errors import RlpytError
+
+
+def config(**settings: Any) -> dict[str, Any]:
+    """Of a small run, as it comes back from params.json."""
+    written: dict[str, Any] = json.loads(json.dumps(config_dict(small_runner(**settings))))
+    return written
+
+
+def with_sampler(cls: Any, **settings: Any) -> dict[str, Any]:
+    """The same run with another sampler; its plan too."""
+    common = {"env": "runner_fakes:Drift", "batch_T": 4, "batch_B": 8}
+    sampler = cls(**{**common, **settings})
+    params = config() | {"sampler": config_dict(sampler), "extra": {"plan": sampler.plan()}}
+    loaded: dict[str, Any] = json.loads(json.dumps(params))
+    return loaded
+
+
+def test_the_same_settings_are_unchanged():
+    check_unchanged(config(), config(), "here")
+    check_unchanged({**config(), "name": "x", "run_ID": 3, "extra": {}}, config(), "here")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("checkpoint_interval_steps", 5),
+        ("device", "cuda:1"),
+        ("keep_checkpoints", 9),
+        ("log_interval_steps", None),
+        ("n_steps", 10**6),
+    ],
+)
+def test_what_may_change(name: str, value: Any):
+    check_unchanged(config(), config() | {name: value}, "here")
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    found = config(evaluator=Evaluator(), recurrent="lstm")
+    node, *rest = path.split(".")
+    inside = found
+    for part in rest:
+        inside, node = inside[node], part
+    if value is KeyError:
+        del inside[node]
+    else:
+        inside[node] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("seed", 1, "seed=1 differs from the run's 0"),
+        ("torch_threads", 2, "torch_threads=2 differs from the run's 1"),
+        ("sampler.batch_B", 5, "sampler.batch_B=5 differs from the run's 4"),
+        ("sampler.group_size", 2, "sampler.group_size=2 differs from the run's None"),
+        ("sampler.mid_batch_reset", False, "sampler.mid_batch_reset=False differs"),
+        (
+            "sampler.env.kwargs.length",
+            0.1,
+            "sampler.env.kwargs.length=0.1 differs from the run's N",
+        ),
+        ("algo.class", "x.Y", "algo.class='x.Y' differs from the run's 'rlpyt.algos.pg.ppo.PPO'"),
+        ("agent.model_kwargs.hidden_sizes", [9], r"hidden_sizes=[9] differs from the run's [8]"),
+        ("agent.model_kwargs.recurrent", KeyError, "recurrent=None differs from the run's 'lstm'"),
+        ("evaluator.episodes", 3, "evaluator.episodes=3 differs from the run's 10"),
+        ("evaluator", None, "evaluator=None differs from the run's Evaluator(...)"),
+    ],
+)
+def test_what_may_not_is_named_with_both_values(path: str, value: Any, told: str):
+    before = config(evaluator=Evaluator(), recurrent="lstm")
+    with pytest.raises(RlpytError) as caught:
+        check_unchanged(before, changed(path, value), "DIR/params.json")
+    assert told in caught.value.what
+    assert caught.value.where == "DIR/params.json"
+    assert caught.value.code == "config"
+    with pytest.raises(RlpytError, match="differs from"):
+        check_unchanged(changed(path, value), before, "DIR/params.json")
+
+
+def test_an_evaluator_may_not_join_a_run():
+    with pytest.raises(RlpytError, match=r"evaluator=Evaluator\(\.\.\.\) differs from .* None"):
+        check_unchanged(config(), config(evaluator=Evaluator()), "here")
+
+
+def test_fields_that_another_release_has_are_passed_over():
+    before, now = config(), config()
+    del before["algo"]["value_clip"], before["torch_threads"], before["sampler"]["group_size"]
+    now["agent"]["new"] = 5
+    check_unchanged(before, now, "here")
+
+
+SAMPLERS = [
+    with_sampler(SerialSampler, group_size=2),
+    with_sampler(CpuSampler, group_size=2, n_workers=2),
+    with_sampler(CpuSampler, group_size=2, n_workers=4, worker_timeout=1.0, start_method="spawn"),
+    with_sampler(GpuSampler, group_size=2, on_worker_failure="restart", max_restarts=1),
+    with_sampler(AlternatingSampler, group_size=2, affinity=CpuAffinity(workers=[[0]], master=[])),
+]
+
+
+@pytest.mark.parametrize("before", SAMPLERS)
+@pytest.mark.parametrize("now", SAMPLERS)
+def test_with_a_group_size_the_sampler_may_change(before: Any, now: Any):
+    check_unchanged(before, now, "here")
+    assert lost_exactness(before, now) is None
+
+
+def test_without_a_group_size_it_counts_how_many_act_together():
+    serial = with_sampler(SerialSampler)
+    gpu = [with_sampler(GpuSampler, n_workers=n) for n in (1, 2)]
+    cpu = {n: with_sampler(CpuSampler, n_workers=n) for n in (1, 2, 3)}
+    alternating = with_sampler(AlternatingSampler, n_workers=2)
+    for same in (serial, *gpu, cpu[1]):
+        check_unchanged(serial, same, "here")
+        assert lost_exactness(serial, same) is None
+        assert lost_exactness(same, serial) is None
+    assert lost_exactness(cpu[2], alternating) is None
+    for before, now, text in (
+        (serial, cpu[2], "acts for 4 environments at a time, before for 8:"),
+        (cpu[2], cpu[3], "acts for 2 or 3 environments at a time, before for 4:"),
+        (gpu[0], alternating, "acts for 4 environments at a time, before for 8:"),
+    ):
+        check_unchanged(before, now, "here")
+        lost = lost_exactness(before, now)
+        assert text in lost
+        assert "only up to float sums" in lost
+        assert "sampler.group_size" in lost
+
+
+def test_threads_of_inference_count_too():
+    two = CpuAffinity(workers=[[], []], master=[], worker_torch_threads=2)
+    before = with_sampler(CpuSampler, group_size=2, n_workers=2)
+    now = with_sampler(CpuSampler, group_size=2, affinity=two)
+    assert "the agent acts on 2 threads, before on 1: " in lost_exactness(before, now)
+    assert lost_exactness(before, with_sampler(GpuSampler, group_size=2, affinity=two)) is None
+
+
+def test_a_run_that_kept_no_plan():
+    before = deepcopy(SAMPLERS[0])
+    del before["extra"]
+    assert lost_exactness(before, SAMPLERS[1]) is None
