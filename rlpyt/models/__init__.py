@@ -2,29 +2,55 @@
 
 from rlpyt.models.base import Model, PgOutputs
 from rlpyt.models.conv2d import Conv2d, image_layout, is_image
+from rlpyt.models.convolutions import Convolutions, convolution_encoder
+from rlpyt.models.dqn import DqnModel, QHead, QOutputs
+from rlpyt.models.dueling import Dueling, q_head
 from rlpyt.models.encoder import Encoder, ImageTrunk, encoder_for
+from rlpyt.models.memory import Memory
 from rlpyt.models.mlp import Init, Mlp, Nonlinearity
+from rlpyt.models.noisy import NoisyLinear, NoisyMlp, has_noise, resample_noise, zero_noise
 from rlpyt.models.normalize import ObservationNormalizer, RunningMeanStd
 from rlpyt.models.pg import PgModel
+from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
 from rlpyt.models.resnet import ImpalaResNet
 from rlpyt.models.rnn import Recurrent, RnnKind
+from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
 
 __all__ = [
     "Conv2d",
+    "Convolutions",
+    "CosineEmbedding",
+    "DqnModel",
+    "Dueling",
     "Encoder",
     "ImageTrunk",
     "ImpalaResNet",
     "Init",
+    "Layers",
+    "Memory",
     "Mlp",
     "Model",
+    "NoisyLinear",
+    "NoisyMlp",
     "Nonlinearity",
     "ObservationNormalizer",
     "PgModel",
     "PgOutputs",
+    "QHead",
+    "QOutputs",
     "Recurrent",
     "RnnKind",
     "RunningMeanStd",
+    "Trunk",
+    "TrunkOptions",
+    "convolution_encoder",
     "encoder_for",
+    "has_noise",
     "image_layout",
     "is_image",
+    "q_head",
+    "quantile_midpoints",
+    "resample_noise",
+    "trunk_for",
+    "zero_noise",
 ]

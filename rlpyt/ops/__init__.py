@@ -1,18 +1,76 @@
 """The mathematics: pure functions of tensors."""
 
+from rlpyt.ops.categorical import (
+    categorical_cross_entropy,
+    categorical_kl,
+    categorical_mean,
+    categorical_support,
+    categorical_target,
+    project_categorical,
+)
 from rlpyt.ops.losses import normalize, valid_mean
+from rlpyt.ops.off_policy import (
+    VTrace,
+    n_step_return,
+    off_policy_return,
+    q_lambda_return,
+    retrace_return,
+    vtrace,
+)
+from rlpyt.ops.q_learning import (
+    at_action,
+    double_q_learning_target,
+    greedy_action,
+    huber,
+    q_learning_target,
+    sequence_priority,
+    td_error,
+)
+from rlpyt.ops.quantile import quantile_huber_loss, quantile_midpoints, quantile_target
 from rlpyt.ops.returns import (
     discount_return,
     generalized_advantage_estimation,
     next_values,
     reverse_linear_recurrence,
 )
+from rlpyt.ops.value_scaling import (
+    inverse_signed_hyperbolic,
+    signed_hyperbolic,
+    transformed_n_step_return,
+    transformed_target,
+)
 
 __all__ = [
+    "VTrace",
+    "at_action",
+    "categorical_cross_entropy",
+    "categorical_kl",
+    "categorical_mean",
+    "categorical_support",
+    "categorical_target",
     "discount_return",
+    "double_q_learning_target",
     "generalized_advantage_estimation",
+    "greedy_action",
+    "huber",
+    "inverse_signed_hyperbolic",
+    "n_step_return",
     "next_values",
     "normalize",
+    "off_policy_return",
+    "project_categorical",
+    "q_lambda_return",
+    "q_learning_target",
+    "quantile_huber_loss",
+    "quantile_midpoints",
+    "quantile_target",
+    "retrace_return",
     "reverse_linear_recurrence",
+    "sequence_priority",
+    "signed_hyperbolic",
+    "td_error",
+    "transformed_n_step_return",
+    "transformed_target",
     "valid_mean",
+    "vtrace",
 ]

@@ -1,0 +1,137 @@
+"""From an observation to features: normalise, encode, hidden layers, memory."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, final
+
+from gymnasium import Space
+from torch import Tensor, nn
+
+from rlpyt.data import NoState, RnnState
+from rlpyt.models.convolutions import convolution_encoder
+from rlpyt.models.encoder import Encoder, ImageTrunk
+from rlpyt.models.memory import Memory
+from rlpyt.models.mlp import Init, Mlp, Nonlinearity
+from rlpyt.models.noisy import NoisyMlp
+from rlpyt.models.normalize import ObservationNormalizer
+
+__all__ = ["Layers", "Trunk", "TrunkOptions", "trunk_for"]
+
+
+class Layers(NamedTuple):
+    """How every linear layer of a model is made."""
+
+    nonlinearity: Nonlinearity
+    init: Init
+    noisy: bool
+
+    def build(
+        self, input_size: int, hidden_sizes: Sequence[int], output_size: int | None = None
+    ) -> Mlp | NoisyMlp:
+        """Layers [..., input_size] to [..., output_size], or to the last hidden one's output."""
+        layers = NoisyMlp if self.noisy else Mlp
+        return layers(input_size, hidden_sizes, output_size, self.nonlinearity, init=self.init)
+
+
+class TrunkOptions(NamedTuple):
+    """What a trunk consists of besides its linear layers."""
+
+    image: ImageTrunk  # how images are encoded
+    recurrent: Literal["none", "lstm", "gru"]  # which recurrent part, if any
+    rnn_size: int  # length of its output
+    normalize_observation: bool  # float vectors, by running statistics
+
+
+@final
+class Trunk(nn.Module):
+    """Features [..., feature_size] of an observation tree [..., *shape], and the next state.
+
+    Args:
+        encoder: Observation to numbers.
+        body: Hidden layers over them.
+        memory: The recurrent part behind.
+        normalizer: Normalises observations first.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        body: Mlp | NoisyMlp | None,
+        memory: Memory | None,
+        normalizer: ObservationNormalizer | None,
+    ) -> None:
+        super().__init__()
+        self.normalizer = normalizer
+        self.encoder = encoder
+        self.body = body
+        self.memory = memory
+        self.feature_size = encoder.feature_size if body is None else body.output_size
+        if memory is not None:
+            self.feature_size = memory.rnn.rnn.hidden_size
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the features are the observation itself, so that the call can be left out."""
+        parts = (self.body, self.memory, self.normalizer)
+        return self.encoder.is_identity and parts == (None, None, None)
+
+    def forward(
+        self, observation: Any, prev_action: Any, prev_reward: Tensor, reset: Tensor, state: Any
+    ) -> tuple[Tensor, Any]:
+        """Features and next state; without memory the state as it came, and only the observation is
+        looked at.
+        """
+        if self.normalizer is not None:
+            observation = self.normalizer(observation)
+        features: Tensor = self.encoder(observation)
+        if self.body is not None:
+            features = self.body(features)
+        if self.memory is not None:
+            features, state = self.memory(features, prev_action, prev_reward, reset, state)
+        return features, state
+
+    def initial_state(self, B: int) -> RnnState | NoState:
+        """Zeros for ``B`` environments, batch first; nothing without memory."""
+        return NoState() if self.memory is None else self.memory.rnn.initial_state(B)
+
+
+def trunk_for(
+    observation_space: Space[Any],
+    action_space: Space[Any],
+    hidden_sizes: Sequence[int],
+    layers: Layers,
+    options: TrunkOptions,
+) -> Trunk:
+    """A trunk for these spaces; of image trunks the convolutions alone.
+
+    Linear layers before a memory have no noise: recorded states would depend on it.
+
+    Args:
+        observation_space: What is observed; a top-level ``action_mask`` is left out.
+        action_space: Of the previous action, where recurrent.
+        hidden_sizes: Hidden layers after the encoder; may be empty.
+        layers: How they are made; its ``init`` goes for all but the convolutions of ``"impala"``,
+            which are always torch's.
+        options: The rest.
+    """
+    image, recurrent, rnn_size, normalize_observation = options
+    encoder = convolution_encoder(observation_space, image)
+    size, body, memory = encoder.feature_size, None, None
+    if hidden_sizes:
+        quiet = layers if recurrent == "none" else layers._replace(noisy=False)
+        body = quiet.build(size, hidden_sizes)
+        size = body.output_size
+    if recurrent != "none":
+        memory = Memory(size, action_space, recurrent, rnn_size)
+    if layers.init == "default":
+        for part in (encoder, memory):
+            _reset_parameters(part)
+    normalizer = ObservationNormalizer(observation_space) if normalize_observation else None
+    return Trunk(encoder=encoder, body=body, memory=memory, normalizer=normalizer)
+
+
+def _reset_parameters(part: nn.Module | None) -> None:
+    """Start as torch does what the encoder and the memory made orthogonal."""
+    for module in () if part is None else part.modules():
+        if isinstance(module, nn.Conv2d | nn.LSTM | nn.GRU):
+            module.reset_parameters()
