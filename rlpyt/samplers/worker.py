@@ -180,11 +180,11 @@ class _Worker:
         return self._collectors[collection]
 
     def _attach(self, request: Attach) -> None:
-        meters = SharedBlock(self._receive_fd(), request.meters).tree
+        meters = self._receive_block(request.meters).tree
         rank = self._setup.rank
         self._meter = Meter(meters.counts[rank].numpy(), meters.seconds[rank].numpy())
         if request.params is not None:
-            self._params = SharedParams(SharedBlock(self._receive_fd(), request.params))
+            self._params = SharedParams(self._receive_block(request.params))
 
     def _build(self, request: Build) -> Built:
         env = request.spec.build_env()
@@ -197,7 +197,7 @@ class _Worker:
         return Built(env.spaces, env.invalid_steps)
 
     def _bind(self, request: Bind) -> None:
-        arrays = SharedBlock(self._receive_fd(), request.layout).tree
+        arrays = self._receive_block(request.layout).tree
         buffer = SampleBuffer(arrays[:, request.columns])
         spec, env = self._specs[request.collection], self._envs[request.collection]
         acting: Acting = _MasterActing(self._pipes.steps)
@@ -223,8 +223,10 @@ class _Worker:
         if env is not None:
             env.close()
 
-    def _receive_fd(self) -> int:
-        return reduction.recv_handle(self._pipes.requests)
+    def _receive_block(self, layout: Any) -> SharedBlock:
+        block = SharedBlock(reduction.recv_handle(self._pipes.requests), layout)
+        block.close()  # what is mapped needs no descriptor
+        return block
 
     def tell_place(self, signum: int, frame: FrameType | None) -> None:
         """Answer HANG_SIGNAL: the Python stack has been written; add what would replay it."""
