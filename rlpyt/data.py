@@ -155,6 +155,10 @@ class TrajInfo:
         self.NonzeroRewards += int(np.count_nonzero(reward))
         self.DiscountedReturn += float(weight @ reward)
 
+    def ends(self, samples: Samples) -> Any:
+        """Where an episode of the log ends, [T, B] bool, in ``samples`` of numpy arrays."""
+        return samples.terminated | samples.truncated
+
     def columns(self) -> dict[str, float]:
         """What is logged of a finished episode."""
         return {

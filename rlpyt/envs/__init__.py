@@ -1,5 +1,7 @@
 """Environments: Gymnasium's, stepped as a vector behind one protocol, checked where they enter."""
 
+from rlpyt.envs.atari import AtariConfig, AtariTrajInfo
+from rlpyt.envs.atari_vector import AtariVectorEnv
 from rlpyt.envs.build import EnvConfig, build_env, build_vector_env, peek_spaces
 from rlpyt.envs.check import check_env
 from rlpyt.envs.check_report import EnvReport, Finding, print_report
@@ -17,6 +19,9 @@ from rlpyt.envs.spaces import (
 from rlpyt.envs.vector import StatefulEnv, VectorEnv
 
 __all__ = [
+    "AtariConfig",
+    "AtariTrajInfo",
+    "AtariVectorEnv",
     "EnvConfig",
     "EnvReport",
     "Finding",

@@ -1,7 +1,7 @@
 """From what a user names to a running vector of environments."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, final
 
@@ -10,6 +10,9 @@ from gymnasium.vector import VectorEnv as GymVectorEnv
 from gymnasium.wrappers import ClipReward, FrameStackObservation, TimeLimit
 
 from rlpyt.data import EnvSpaces
+from rlpyt.envs.atari import ATARI_INFO_KEYS, AtariConfig, atari_defaults
+from rlpyt.envs.atari_game import make_atari
+from rlpyt.envs.atari_vector import NATIVE_OPTIONS, AtariVectorEnv
 from rlpyt.envs.gym import find_spec, make_env, named_callable
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.native import NativeVectorEnv
@@ -30,15 +33,43 @@ class EnvConfig:
     Observation and reward *normalisation* are not here: they are state of the agent
     (``normalize_observation``) and of the algorithm (``normalize_reward``), so that evaluation and
     resume cannot forget them.
+
+    ``"auto"`` is decided at once, and stays decided in a copy: an Atari id gets the preprocessing
+    of its convention (``ALE/Pong-v5``, ``PongNoFrameskip-v4``) and ale-py's vector environment,
+    where ``kwargs`` allow it; everything else the loop and no Atari preprocessing. The reward
+    before clipping and the end of a game are recorded with it: ``info_keys`` gets ``game_reward``
+    and ``game_over``.
     """
 
     id: str | Callable[..., Any]
     kwargs: dict[str, Any] = field(default_factory=dict)
-    vectorization: Literal["loop", "native"] = "loop"  # native: the suite's own vector environment
+    # native: the suite's own vector environment
+    vectorization: Literal["auto", "loop", "native"] = "auto"
+    # Preprocessing of an Atari game; None: the plain Gymnasium environment.
+    atari: AtariConfig | Literal["auto"] | None = "auto"
     clip_reward: float | None = None  # to [-clip_reward, clip_reward]
     frame_stack: int | None = None  # the last n observations, stacked in front
     time_limit: int | None = None  # truncate after so many steps
     info_keys: tuple[str, ...] = ()  # numeric leaves of ``info`` to record as float32
+
+    def __post_init__(self) -> None:
+        if self.atari == "auto":
+            self.atari = atari_defaults(self.id)
+        if self.vectorization == "auto":
+            is_native = self.atari is not None and set(self.kwargs) <= set(NATIVE_OPTIONS)
+            self.vectorization = "native" if is_native else "loop"
+        keys = dict.fromkeys(self.info_keys)
+        if self.atari is not None:
+            self.info_keys = tuple(keys | dict.fromkeys(ATARI_INFO_KEYS))
+        elif atari_defaults(self.id) is not None:  # a copy without preprocessing has no such keys
+            self.info_keys = tuple(key for key in keys if key not in ATARI_INFO_KEYS)
+
+    def for_evaluation(self) -> "EnvConfig":
+        """The task as it is scored: without clipped rewards, and to the end of the game."""
+        atari = self.atari
+        if isinstance(atari, AtariConfig):
+            atari = replace(atari, reward_clip=None, terminal_on_life_loss=False)
+        return replace(self, clip_reward=None, atari=atari)
 
     @staticmethod
     def of(env: "EnvConfig | str | Callable[..., Any]") -> "EnvConfig":
@@ -49,6 +80,9 @@ class EnvConfig:
 def build_env(config: EnvConfig, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
     """One environment with its wrappers; ``render_mode`` is passed on where given."""
     kwargs = config.kwargs if render_mode is None else {**config.kwargs, "render_mode": render_mode}
+    if isinstance(config.atari, AtariConfig):
+        _refuse_wrappers(config)
+        return make_atari(config.id, kwargs, config.atari)
     env = make_env(config.id, kwargs)
     if config.frame_stack is not None:
         env = FrameStackObservation(env, config.frame_stack)
@@ -57,6 +91,18 @@ def build_env(config: EnvConfig, *, render_mode: str | None = None) -> gymnasium
     if config.time_limit is not None:
         env = TimeLimit(env, config.time_limit)
     return env
+
+
+def _refuse_wrappers(config: EnvConfig) -> None:
+    """Raise for the general form of what an AtariConfig says in its own."""
+    for name, instead in (
+        ("clip_reward", "reward_clip"),
+        ("frame_stack", "stack"),
+        ("time_limit", "max_frames"),
+    ):
+        if getattr(config, name) is not None:
+            what = f"{name} is not for an Atari game with its preprocessing"
+            raise RlpytError("config", what, hint=f"use atari.{instead}")
 
 
 def build_vector_env(
@@ -82,11 +128,18 @@ def build_vector_env(
             info_keys=config.info_keys,
             description=config_dict(config),
         )
+    return _build_native(config, env_indices, seed=seed, stream=stream, auto_reset=auto_reset)
+
+
+def _build_native(
+    config: EnvConfig, env_indices: Sequence[int], *, seed: int, stream: Stream, auto_reset: bool
+) -> VectorEnv:
+    atari = config.atari if isinstance(config.atari, AtariConfig) else None
     for name, value in (
         ("clip_reward", config.clip_reward),
         ("frame_stack", config.frame_stack),
         ("time_limit", config.time_limit),
-        ("info_keys", config.info_keys or None),
+        ("info_keys", config.info_keys if config.info_keys and atari is None else None),
         ("mid_batch_reset=False", None if auto_reset else True),
     ):
         if value is not None:
@@ -95,6 +148,17 @@ def build_vector_env(
                 f"{name} is not available with vectorization='native'",
                 hint="set the suite's own option in kwargs, or use vectorization='loop'",
             )
+    if atari is not None:
+        return AtariVectorEnv(
+            config.id,
+            atari,
+            env_indices,
+            seed=seed,
+            stream=stream,
+            options=config.kwargs,
+            info_keys=config.info_keys,
+            description=config_dict(config),
+        )
     return NativeVectorEnv(
         partial(_make_native, config),
         env_indices,

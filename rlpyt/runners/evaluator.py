@@ -4,7 +4,7 @@ each.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from rlpyt.agents.base import Agent
@@ -51,7 +51,7 @@ class Evaluator:
                 raise RlpytError("config", what, hint="use 1 or more")
         config = EnvConfig.of(sampler.env if self.env is None else self.env)
         if self.env is None:  # what is reported is the task's own return
-            config = replace(config, clip_reward=None)
+            config = config.for_evaluation()
         self._B = min(self.n_envs, self.episodes)
         spec = CollectionSpec(
             env=config,

@@ -41,7 +41,7 @@ class TrajTracker:
         """Take in the rows from ``start`` of a batch, numpy [T, B, ...]; the episodes that ended
         there.
         """
-        done = samples.terminated | samples.truncated
+        done = self._template.ends(samples)
         finished: list[FinishedTraj] = []
         for b in range(len(self._env_indices)):
             begin = _first_valid(samples.valid, b, start, len(done))

@@ -79,4 +79,4 @@ def env_config(task: Task, back_end: str, threads: int) -> EnvConfig:
     env_id, options = NATIVE[task.environment]
     if task.environment == "pong":
         options = {**options, "num_threads": threads}
-    return EnvConfig(id=env_id, kwargs=options, vectorization="native")
+    return EnvConfig(id=env_id, kwargs=options, vectorization="native", atari=None)
