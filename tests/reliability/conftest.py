@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from post_conditions import AssertClean, reap, subreaper
+from post_conditions import AssertClean, descendants, kill, reap, subreaper
 
 # How two runs are compared; pytest adds the folders of collected files only.
 sys.path.append(str(Path(__file__).parents[1] / "runners"))
@@ -17,6 +17,7 @@ def assert_clean(request: pytest.FixtureRequest) -> Iterator[AssertClean]:
     with subreaper():
         clean, failed = AssertClean(), request.session.testsfailed
         yield clean
+        kill(descendants() - clean.processes)  # of a test that failed
         reap(clean.children)
         if request.session.testsfailed == failed:
             assert clean.used, "call assert_clean(...) in the test"

@@ -186,6 +186,12 @@ def subreaper() -> Iterator[None]:
         prctl(_SET_SUBREAPER, 0, 0, 0, 0)
 
 
+def kill(pids: set[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def reap(before: set[int]) -> None:
     """Take note of the ends of orphans, which come when their parents' have come."""
     deadline = time.monotonic() + SECONDS * slowness()

@@ -107,6 +107,6 @@ def test_workers_that_are_killed_all_the_time(assert_clean: AssertClean):
     assert n_killed >= MINUTES * 60 * 0.7
     early, late = found[len(found) // 5], found[-1]
     assert late.memory <= 1.02 * early.memory, (early, late)
-    assert late.files == early.files
-    assert late.threads == early.threads
+    assert late.files <= early.files
+    assert late.threads <= early.threads  # the one that kills has ended
     assert_clean()

@@ -1,0 +1,268 @@
+"""What every Q-learning algorithm does around its loss: replay, gradient steps, target network."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlpyt.agents.base import Agent
+from rlpyt.agents.dqn import DqnAgent
+from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.optimizer import GradientStep
+from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
+from rlpyt.models.dqn import DqnModel, QHead, QOutputs
+from rlpyt.replays.batches import ReplaySamples, ReplaySequences
+from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.utils.buffer import buffer_map
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
+
+__all__ = [
+    "Q_RANGES",
+    "QAlgorithm",
+    "QLosses",
+    "UpdateCount",
+    "q_agent",
+    "update_target",
+    "weighted_mean",
+]
+
+Q_RANGES = {
+    "discount": (0.0, 1.0),
+    "learning_rate": (0.0, float("inf")),
+    "batch_size": (1, float("inf")),
+    "min_steps_learn": (0, float("inf")),
+    "replay_ratio": (0.0, float("inf")),
+    "target_update_interval": (1, float("inf")),
+    "target_update_tau": (0.0, 1.0),
+    "clip_grad_norm": (0.0, float("inf")),
+}
+"""Values that the common settings may have."""
+
+
+class QLosses(NamedTuple):
+    """What a loss tells of N transitions or sequences, each [N]."""
+
+    loss: Tensor
+    priority: Tensor  # without gradient: how much a transition is worth to be sampled again
+    q: Tensor  # without gradient: the value of the action taken
+
+
+class _Report(NamedTuple):
+    loss: Tensor
+    priority: Tensor
+    q: Tensor
+
+
+@dataclass(kw_only=True)
+class QAlgorithm(RlAlgorithm, ABC):
+    """Off-policy learning of action values from a replay of transitions, or of sequences where the
+    model is recurrent.
+
+    Each iteration appends one batch of samples and takes as many gradient steps as
+    ``replay_ratio`` asks for, exactly, counted over the run.
+    """
+
+    discount: float = 0.99  # γ
+    replay: ReplayBuffer = field(default_factory=ReplayBuffer)
+    batch_size: int = 32  # transitions, or sequences, in one gradient step
+    min_steps_learn: int = 20_000  # environment steps before the first
+    replay_ratio: float = 8.0  # transitions learned from for each environment step
+    learning_rate: float = 6.25e-5
+    target_update_interval: int = 2_000  # gradient steps between two updates of the target network
+    target_update_tau: float = 1.0  # how far it then goes; 1: it becomes the online network
+    clip_grad_norm: float | None = 10.0
+    OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
+    optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1.5e-4})
+    compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
+
+    @property
+    @abstractmethod
+    def head(self) -> Sequence[QHead]:
+        """The model's heads that the loss can learn."""
+
+    @abstractmethod
+    def losses(self, batch: Any, noise: Any) -> QLosses:
+        """The paper's loss for each transition or sequence."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> Any:
+        """What the loss needs of chance for one gradient step."""
+
+    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+        """Bind the agent; allocate the replay; the target network starts as the online one."""
+        self.check_ranges(Q_RANGES)
+        self.agent = q_agent(agent, self.head, type(self).__name__)
+        self._check_memory()
+        self._batch_spec = batch_spec
+        self._count = UpdateCount.of(self, batch_spec)
+        self._rng = generator(seed, Stream.ALGO, 0)
+        self.replay.initialize(
+            self.agent.env_spaces,
+            B=batch_spec.B,
+            T=batch_spec.T,
+            discount=self.discount,
+            rng=generator(seed, Stream.ALGO, 1),
+            device=self.agent.device,
+            prev_rnn_state=_one(self.agent.initial_state(1)) if self.agent.recurrent else None,
+        )
+        self._gradient = GradientStep(
+            self.agent.model,
+            self._loss,
+            OptimCls=self.OptimCls,
+            optim_kwargs=self.optim_kwargs,
+            clip_grad_norm=self.clip_grad_norm,
+            compile=self.compile,
+        )
+        self.target: DqnModel = deepcopy(self.agent.model).requires_grad_(False)
+        self._updates = 0
+
+    def _check_memory(self) -> None:
+        sequences = self.replay.sequence_length is not None
+        if self.agent.recurrent != sequences:
+            what = f"algo.replay hands out {'sequences' if sequences else 'transitions'}"
+            hint = "set agent.model_kwargs.recurrent and algo.replay.sequence_length, or neither"
+            raise RlpytError("config", f"{what}, and the model does not fit them", hint=hint)
+
+    def updates_per_itr(self) -> int:
+        """Gradient steps, on average, rounded up."""
+        return max(1, round(self._count.per_itr))
+
+    def samples_per_itr(self) -> int:
+        """Transitions learned from."""
+        return self.updates_per_itr() * self.batch_size * (self.replay.sequence_length or 1)
+
+    def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
+        """Append the batch [T, B]; then the gradient steps that are due."""
+        self.replay.append(samples)
+        reports, norms = [], []
+        for _ in range(self._count.due(itr)):
+            self.agent.model.resample(self._rng)
+            self.target.resample(self._rng)
+            batch = self._sample()
+            report, norm = self._gradient.step(self.learning_rate, batch, self.draw(self._rng))
+            if self.replay.prioritized is not None:
+                self.replay.update_priorities(batch.indices, report.priority)
+            self._updates += 1
+            if self._updates % self.target_update_interval == 0:
+                update_target(self.target, self.agent.model, self.target_update_tau)
+            reports.append(report)
+            norms.append(norm)
+        return _opt_info(reports, norms)
+
+    def _sample(self) -> ReplaySamples | ReplaySequences:
+        if self.replay.sequence_length is None:
+            return self.replay.sample(self.batch_size)
+        return self.replay.sample_sequences(self.batch_size)
+
+    def _loss(self, batch: ReplaySamples | ReplaySequences, noise: Any) -> tuple[Tensor, _Report]:
+        losses = self.losses(batch, noise)
+        loss = weighted_mean(losses.loss, batch.is_weight)
+        return loss, _Report(loss.detach(), losses.priority, losses.q)
+
+    def outputs(self, inputs: AgentInputs, fractions: Tensor | None = None) -> QOutputs:
+        """The online network's, [N, ...]."""
+        found: QOutputs = self.agent.model(*inputs, NoState(), fractions)[0]
+        return found
+
+    @torch.no_grad()
+    def target_outputs(self, inputs: AgentInputs, fractions: Tensor | None = None) -> QOutputs:
+        """The target network's, [N, ...]."""
+        found: QOutputs = self.target(*inputs, NoState(), fractions)[0]
+        return found
+
+    @torch.no_grad()
+    def next_action(self, inputs: AgentInputs, target: QOutputs, *, double: bool) -> Tensor:
+        """The greedy next action, [N]: by the target network, or ``double`` by the online one."""
+        outputs = self.outputs(inputs) if double else target
+        return self.agent.greedy(self.agent.action_values(outputs), inputs.observation)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer, target network, replay, generators and counters."""
+        return {
+            "gradient": self._gradient.state_dict(),
+            "target": self.target.state_dict(),
+            "replay": self.replay.state_dict(),
+            "rng": generator_state(self._rng),
+            "updates": self._updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._gradient.load_state_dict(state["gradient"])
+        self.target.load_state_dict(state["target"])
+        self.replay.load_state_dict(state["replay"])
+        load_generator_state(self._rng, state["rng"])
+        self._updates = state["updates"]
+
+
+class UpdateCount(NamedTuple):
+    """How many gradient steps are due after each iteration, without drift over a run."""
+
+    per_itr: Fraction
+    first_itr: int  # the first iteration that learns
+
+    @staticmethod
+    def of(algo: QAlgorithm, batch_spec: BatchSpec) -> "UpdateCount":
+        """For an algorithm's ``replay_ratio``, ``batch_size`` and ``min_steps_learn``."""
+        ratio = Fraction(algo.replay_ratio).limit_denominator(1_000_000)
+        first = max(0, -(-algo.min_steps_learn // batch_spec.size) - 1)
+        learned = algo.batch_size * (algo.replay.sequence_length or 1)
+        return UpdateCount(ratio * batch_spec.size / learned, first)
+
+    def due(self, itr: int) -> int:
+        """Gradient steps after iteration ``itr``."""
+        n = itr - self.first_itr
+        return 0 if n < 0 else int((n + 1) * self.per_itr) - int(n * self.per_itr)
+
+
+def q_agent(agent: Agent, heads: Sequence[QHead], algorithm: str) -> DqnAgent:
+    """``agent``, checked to have a model that the algorithm can learn."""
+    if not isinstance(agent, DqnAgent):
+        what = f"{algorithm} learns action values; the agent is a {type(agent).__name__}"
+        raise RlpytError("config", what, hint="use a DqnAgent")
+    if agent.model.kind not in heads:
+        what = f"{algorithm} does not learn agent.model_kwargs.head={agent.model.kind!r}"
+        raise RlpytError("config", what, hint=f"use {' or '.join(map(repr, heads))}")
+    return agent
+
+
+@torch.no_grad()
+def update_target(target: torch.nn.Module, online: torch.nn.Module, tau: float) -> None:
+    """θ⁻ ← θ⁻ + τ (θ - θ⁻), buffers as they are in the online network."""
+    pairs = zip(target.parameters(), online.parameters(), strict=True)
+    for slow, fast in pairs:
+        if tau == 1.0:
+            slow.copy_(fast)
+        else:
+            slow.lerp_(fast, tau)
+    for kept, new in zip(target.buffers(), online.buffers(), strict=True):
+        kept.copy_(new)
+
+
+def weighted_mean(loss: Tensor, is_weight: Tensor | None) -> Tensor:
+    """E[w L] with importance weights w, where transitions were sampled by priority."""
+    return loss.mean() if is_weight is None else (is_weight * loss).mean()
+
+
+def _one(state: Any) -> Any:
+    """One environment's recurrent state, on the host."""
+    return buffer_map(lambda leaf: leaf[0].cpu(), state)
+
+
+def _opt_info(reports: Sequence[_Report], norms: Sequence[Tensor]) -> OptInfo:
+    """One number for each gradient step and name; read from the device once."""
+    if not reports:
+        return {}
+    return {
+        "loss": torch.stack([report.loss for report in reports]).tolist(),
+        "gradNorm": torch.stack(list(norms)).tolist(),
+        "tdAbsErr": torch.stack([report.priority.mean() for report in reports]).tolist(),
+        "q": torch.stack([report.q.mean() for report in reports]).tolist(),
+    }

@@ -1,0 +1,20 @@
+"""Replays: past transitions and sequences, sampled uniformly or by priority."""
+
+from rlpyt.replays.batches import ReplaySamples, ReplaySequences
+from rlpyt.replays.frames import FrameStorage
+from rlpyt.replays.priority import Prioritized, mixed_priority
+from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.replays.storage import ArrayStorage, Storage
+from rlpyt.replays.sum_tree import SumTree
+
+__all__ = [
+    "ArrayStorage",
+    "FrameStorage",
+    "Prioritized",
+    "ReplayBuffer",
+    "ReplaySamples",
+    "ReplaySequences",
+    "Storage",
+    "SumTree",
+    "mixed_priority",
+]

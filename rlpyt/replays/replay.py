@@ -1,0 +1,293 @@
+"""ReplayBuffer: past steps, appended batch by batch, sampled as transitions or as sequences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlpyt.data import EnvSpaces, Samples
+from rlpyt.replays.batches import ReplaySamples, ReplaySequences
+from rlpyt.replays.contents import Contents
+from rlpyt.replays.memory import Array, ReplayMemory, forecast_bytes
+from rlpyt.replays.outputs import Outputs
+from rlpyt.replays.priority import Prioritized
+from rlpyt.replays.ring import RingShape
+from rlpyt.replays.sequences import SequenceShape, sequence_parts
+from rlpyt.replays.storage import ArrayStorage, Storage
+from rlpyt.replays.transitions import transition_parts
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import generator_state, load_generator_state
+
+__all__ = ["ReplayBuffer"]
+
+
+@final
+@dataclass(kw_only=True)
+class ReplayBuffer:
+    """Keeps the last ``size`` transitions of B environments.
+
+    Whatever is sampled has its whole n-step window, or sequence, in the buffer: none reaches over
+    the newest row, over steps that are not ``valid``, or over an episode's end.
+    """
+
+    size: int = 1_000_000  # transitions, of all environments together
+    # How observations are kept: ArrayStorage(), FrameStorage(n_frames=4).
+    storage: Storage = field(default_factory=ArrayStorage)
+    n_step_return: int = 1  # n
+    # None: transitions. Otherwise sequences of this many steps to learn from.
+    sequence_length: int | None = None
+    burn_in: int = 0  # steps before them, that only warm up the recurrent state
+    # Sequences start at rows that are this many apart, where recurrent states are kept.
+    rnn_state_interval: int = 1
+    prioritized: Prioritized | None = None  # None: sampled uniformly
+    # A directory for a file that holds the data, where they are larger than memory.
+    memory_map: Path | None = None
+    share_memory: bool = False  # let other processes attach, by shared_fd
+
+    def forecast(self, spaces: EnvSpaces, *, B: int, prev_rnn_state: Any = None) -> int:
+        """Bytes that the buffer takes when it is full.
+
+        To that comes, for each truncated episode that it holds, the final observation; and in
+        FrameStorage, where a stack starts an episode from neither zeros nor its own frame repeated,
+        the frames that it starts from.
+        """
+        return forecast_bytes(self._contents_for(spaces, B, prev_rnn_state).specs.values())
+
+    def initialize(
+        self,
+        spaces: EnvSpaces,
+        *,
+        B: int,
+        T: int,
+        discount: float,
+        rng: np.random.Generator,
+        device: torch.device | None = None,
+        prev_rnn_state: Any = None,
+        shared_fd: int | None = None,
+    ) -> None:
+        """Allocate.
+
+        Args:
+            spaces: of one environment.
+            B: environments.
+            T: rows of one append, at most.
+            discount: γ of the n-step returns.
+            rng: draws what is sampled; its state is part of the buffer's.
+            device: where batches go, by default the CPU.
+            prev_rnn_state: an example of one environment's recurrent state, a tree [...], where it
+                is to be kept for sequences.
+            shared_fd: attach to another process's buffer of the same settings instead. Whoever
+                appends, samples or updates priorities then holds a lock of the caller's.
+
+        Raises:
+            RlpytError: ``memory``, with the numbers, where the forecast exceeds what is free;
+                ``config``, for settings that do not go together.
+        """
+        contents = self._contents_for(spaces, B, prev_rnn_state)
+        shape = contents.ring.shape
+        least = max(T, shape.lead + shape.span + shape.interval)
+        if shape.capacity < least:
+            what = f"size={self.size} is {shape.capacity} rows of {B} environments; {least} needed"
+            raise RlpytError("config", what, where="ReplayBuffer", hint=f"size={least * B}")
+        self._memory = ReplayMemory(
+            contents.specs, share=self.share_memory, directory=self.memory_map, fd=shared_fd
+        )
+        contents.bind(self._memory.arrays)
+        self._contents = contents
+        self._discount, self._rng = discount, rng
+        self._outputs = Outputs(device or torch.device("cpu"))
+
+    def _contents_for(self, spaces: EnvSpaces, B: int, prev_rnn_state: Any) -> Contents:
+        self._check()
+        shape = RingShape(
+            capacity=-(-self.size // B),
+            B=B,
+            history=max(1, self.storage.history),  # 1 for the previous action
+            span=self.n_step_return + (self.sequence_length or 1) - 1,
+            lead=self.burn_in,
+            interval=self.rnn_state_interval,
+        )
+        return Contents(
+            shape,
+            spaces,
+            self.storage,
+            prev_rnn_state=prev_rnn_state,
+            prioritized=self.prioritized,
+            sequence=self._sequence_shape(),
+        )
+
+    def _sequence_shape(self) -> SequenceShape | None:
+        if self.sequence_length is None:
+            return None
+        return SequenceShape(self.burn_in, self.sequence_length, self.n_step_return)
+
+    def _check(self) -> None:
+        _at_least("size", self.size, 1)
+        _at_least("n_step_return", self.n_step_return, 1)
+        _at_least("burn_in", self.burn_in, 0)
+        _at_least("rnn_state_interval", self.rnn_state_interval, 1)
+        if self.sequence_length is not None:
+            _at_least("sequence_length", self.sequence_length, 1)
+        elif self.burn_in or self.rnn_state_interval != 1:
+            what = "burn_in and rnn_state_interval are for sequences"
+            raise RlpytError("config", what, where="ReplayBuffer", hint="set sequence_length")
+        if self.prioritized is not None:
+            self.prioritized.check()
+
+    @property
+    def n_stored(self) -> int:
+        """Transitions held, also those that are not ``valid``."""
+        return self._contents.ring.n_rows * self._contents.ring.shape.B
+
+    @property
+    def n_sampleable(self) -> int:
+        """Transitions, or sequences, of which a sample is drawn now."""
+        self._contents.settle()
+        return self._contents.ring.n_starts
+
+    @property
+    def n_final(self) -> int:
+        """Final observations held."""
+        return self._contents.store.n_final
+
+    @property
+    def shared_fd(self) -> int:
+        """The descriptor by which other processes attach, with ``share_memory``."""
+        return self._memory.fd
+
+    def __len__(self) -> int:
+        return self.n_stored
+
+    def append(self, samples: Samples, priorities: Tensor | None = None) -> None:
+        """Take in ``samples`` [T, B], the rows that follow those of the append before; they are
+        copied.
+
+        ``priorities`` are |δ| of its steps, [T, B], with ``Prioritized.initial_priorities``.
+
+        Raises:
+            RlpytError: ``replay``, for samples that do not fit.
+        """
+        self._contents.append(samples, None if priorities is None else _array(priorities))
+
+    def sample(self, batch_size: int) -> ReplaySamples:
+        """``batch_size`` transitions, on the device. On the CPU the next call overwrites their
+        observations; those of frames share memory with the next ones.
+
+        Raises:
+            RlpytError: ``replay``, where nothing can be sampled, or this buffer has sequences.
+        """
+        if self.sequence_length is not None:
+            raise RlpytError("replay", "this replay has sequences", hint="call sample_sequences")
+        index, weight = self._draw(batch_size)
+        ring, store, outputs = self._contents.ring, self._contents.store, self._outputs
+        part = transition_parts(ring, store, index, self.n_step_return, self._discount)
+        adjacent = part.pairs.adjacent
+        output = outputs.of(
+            "observation", batch_size, partial(store.allocate, batch_size, adjacent)
+        )
+        store.gather(part.pairs, output.arrays())
+        observation, next_observation = store.view(output.send(), adjacent)
+        put, action = outputs.put, self._contents.action
+        return ReplaySamples(
+            observation=observation,
+            prev_action=outputs.put_tree(action, part.prev_action),
+            prev_reward=put(part.prev_reward),
+            reset=put(part.reset),
+            action=outputs.put_tree(action, part.action),
+            return_=put(part.return_),
+            next_observation=next_observation,
+            next_prev_action=outputs.put_tree(action, part.next_prev_action),
+            next_prev_reward=put(part.next_prev_reward),
+            next_discount=put(part.next_discount),
+            indices=torch.from_numpy(index),
+            is_weight=weight,
+        )
+
+    def sample_sequences(self, batch_size: int) -> ReplaySequences:
+        """``batch_size`` sequences, on the device. On the CPU the next call overwrites their
+        observations.
+
+        Raises:
+            RlpytError: ``replay``, where nothing can be sampled, or this buffer has transitions.
+        """
+        sequence = self._sequence_shape()
+        if sequence is None:
+            raise RlpytError("replay", "this replay has transitions", hint="call sample")
+        index, weight = self._draw(batch_size)
+        ring, store, outputs = self._contents.ring, self._contents.store, self._outputs
+        part = sequence_parts(ring, store, index, sequence, self._discount)
+        output = outputs.of(
+            "observation", batch_size, partial(store.allocate_sequences, sequence.total, batch_size)
+        )
+        store.gather_sequences(part.fragment, output.arrays())
+        put, action, states = outputs.put, self._contents.action, self._contents.states
+        return ReplaySequences(
+            observation=store.view_sequences(output.send()),
+            prev_action=outputs.put_tree(action, part.prev_action),
+            prev_reward=put(part.prev_reward),
+            reset=put(part.reset),
+            action=outputs.put_tree(action, part.action),
+            return_=put(part.return_),
+            next_step=put(part.next_step),
+            next_discount=put(part.next_discount),
+            valid=put(part.valid),
+            init_rnn_state=None
+            if states is None
+            else outputs.put_tree(self._contents.rnn_state, states.gather(index)),
+            indices=torch.from_numpy(index),
+            is_weight=weight,
+        )
+
+    def _draw(self, n: int) -> tuple[Array, Tensor | None]:
+        contents = self._contents
+        contents.settle()
+        if contents.priorities is None:
+            return contents.ring.draw(n, self._rng), None
+        index, weight = contents.priorities.draw(n, self._rng)
+        return index, self._outputs.put(weight)
+
+    def update_priorities(self, indices: Tensor, priorities: Tensor) -> None:
+        """Set the priorities |δ| [N] of what was sampled with these ``indices`` [N].
+
+        What has been overwritten since is left out; of several priorities for one, the last counts.
+        For sequences see :func:`rlpyt.replays.priority.mixed_priority`.
+
+        Raises:
+            RlpytError: ``replay``, for priorities that are not finite, or a uniform replay.
+        """
+        if self._contents.priorities is None:
+            what = "a uniform replay has no priorities"
+            raise RlpytError("replay", what, hint="prioritized=Prioritized()")
+        self._contents.settle()
+        self._contents.priorities.update(_array(indices), _array(priorities))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is held, priorities, position and generator. Arrays share the buffer's memory: save
+        them before the next append.
+        """
+        return {**self._contents.state_dict(), "rng": generator_state(self._rng)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from ``state``: the next batches are those that would have come.
+
+        Raises:
+            RlpytError: ``checkpoint``, where it was saved with other settings.
+        """
+        self._contents.load_state_dict(state)
+        load_generator_state(self._rng, state["rng"])
+
+
+def _array(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().cpu().numpy()
+    return array
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        what = f"{name}={value} must be at least {least}"
+        raise RlpytError("config", what, where="ReplayBuffer")
