@@ -145,6 +145,7 @@ def keep_publishing(pipe: Any) -> None:
         for _ in range(50):
             version += 1
             shared.publish(states[version % FILLS])
+        time.sleep(2e-3)  # on two free CPUs nobody could fetch anything otherwise
     shared.block.close()
     pipe.send(version)
 
@@ -174,8 +175,9 @@ def publisher(shared: SharedParams) -> Iterator[None]:
         ours.close()
 
 
-def fetch_while_another_publishes(n_fetches: int) -> set[int]:
-    """The versions found, all of them whole."""
+def fetch_while_another_publishes(n_fetches: int, seconds: float = 500.0) -> set[int]:
+    """The versions found, all of them whole; at most for so many ``seconds``."""
+    deadline = time.monotonic() + seconds
     shared = SharedParams.allocate(state_of(0))
     shared.publish(state_of(1))
     target, found = state_of(0), set()
@@ -186,12 +188,14 @@ def fetch_while_another_publishes(n_fetches: int) -> set[int]:
             found.add(version)
             expected = float(version % FILLS)
             assert all((leaf == expected).all() for leaf in flat), version
+            if time.monotonic() > deadline:
+                break
     shared.block.close()
     return found
 
 
 def test_no_fetch_is_torn():
-    found = fetch_while_another_publishes(10_000)
+    found = fetch_while_another_publishes(10_000, seconds=15.0)
     assert len(found) > 5  # they did meet, as often as few CPUs let them
 
 
