@@ -13,9 +13,10 @@ from rlpyt.envs.spaces import space_items
 from rlpyt.models.base import Model, PgOutputs
 from rlpyt.models.conv2d import is_image
 from rlpyt.models.encoder import Encoder, ImageTrunk, encoded_items, encoder_for
+from rlpyt.models.memory import Memory
 from rlpyt.models.mlp import Mlp, Nonlinearity
 from rlpyt.models.normalize import ObservationNormalizer
-from rlpyt.models.rnn import Recurrent, RnnKind
+from rlpyt.models.rnn import RnnKind
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["PgModel"]
@@ -46,35 +47,6 @@ class _GaussianPolicy(nn.Module):
 
 
 @final
-class _Memory(nn.Module):
-    """A recurrent network over features, previous action and previous reward."""
-
-    def __init__(
-        self, feature_size: int, action_space: Space[Any], kind: RnnKind, hidden_size: int
-    ) -> None:
-        super().__init__()
-        self.action_encoder = encoder_for(action_space, image="flatten")
-        input_size = feature_size + self.action_encoder.feature_size + 1
-        self.rnn = Recurrent(kind, input_size, hidden_size)
-
-    def forward(
-        self,
-        features: Tensor,
-        prev_action: Any,
-        prev_reward: Tensor,
-        reset: Tensor,
-        state: RnnState,
-    ) -> tuple[Tensor, RnnState]:
-        action = self.action_encoder(prev_action)
-        previous = torch.cat([action, prev_reward.unsqueeze(-1)], dim=-1)
-        previous = previous.masked_fill(reset.unsqueeze(-1), 0.0)
-        output: tuple[Tensor, RnnState] = self.rnn(
-            torch.cat([features, previous], dim=-1), reset, state
-        )
-        return output
-
-
-@final
 class PgModel(Model):
     """Policy parameters [..., param_size] and value [...] of an observation tree [..., *shape].
 
@@ -100,7 +72,7 @@ class PgModel(Model):
         value_head: Mlp,
         value_encoder: Encoder | None = None,
         normalizer: ObservationNormalizer | None = None,
-        memory: _Memory | None = None,
+        memory: Memory | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -163,7 +135,7 @@ class PgModel(Model):
         encoder = build_encoder()
         memory, size = None, encoder.feature_size
         if recurrent != "none":
-            memory, size = _Memory(size, action_space, recurrent, rnn_size), rnn_size
+            memory, size = Memory(size, action_space, recurrent, rnn_size), rnn_size
         head = () if plan.is_shared else plan.hidden_sizes
         normalizer = None
         if normalize_observation:

@@ -2,7 +2,7 @@
 
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.frames import FrameStorage
-from rlpyt.replays.priority import Prioritized, mixed_priority
+from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.replays.storage import ArrayStorage, Storage
 from rlpyt.replays.sum_tree import SumTree
@@ -16,5 +16,4 @@ __all__ = [
     "ReplaySequences",
     "Storage",
     "SumTree",
-    "mixed_priority",
 ]

@@ -7,8 +7,6 @@ file have no name, so that nothing is left behind, however the process ends.
 import math
 import mmap
 import os
-import sys
-import tempfile
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,9 +16,9 @@ from typing import Any, TypeAlias, final
 import numpy as np
 
 from rlpyt.utils.errors import RlpytError
-from rlpyt.utils.shared_memory import available_memory
+from rlpyt.utils.shared_memory import anonymous_file, available_memory, readable
 
-__all__ = ["Array", "ArraySpec", "ReplayMemory", "forecast_bytes", "readable"]
+__all__ = ["Array", "ArraySpec", "ReplayMemory", "forecast_bytes"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 """A numpy array of any shape and dtype."""
@@ -83,7 +81,7 @@ class ReplayMemory:
         }
         size = max(1, sum(_aligned(spec.nbytes) for spec in in_file.values()))
         try:
-            self.fd = _anonymous_file(size, directory) if fd is None else os.dup(fd)
+            self.fd = anonymous_file(size, "rlpyt-replay", directory) if fd is None else os.dup(fd)
             weakref.finalize(self, os.close, self.fd)
             self._map = mmap.mmap(self.fd, size)
             self.arrays = {
@@ -112,17 +110,6 @@ def _aligned(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
-def _anonymous_file(size: int, directory: Path | None) -> int:
-    """A file without a name, of ``size`` zero bytes that take no room yet."""
-    if directory is None and sys.platform == "linux":
-        fd = os.memfd_create("rlpyt-replay", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile(dir=directory) as file:
-            fd = os.dup(file.fileno())
-    os.ftruncate(fd, size)
-    return fd
-
-
 def _check_free(needed: int, directory: Path | None) -> None:
     if directory is None:
         free, where = available_memory(), "of memory"
@@ -138,8 +125,3 @@ def _check_free(needed: int, directory: Path | None) -> None:
     if free is not None and needed > free:
         what = f"the replay takes {readable(needed)}, {readable(free)} {where} are free"
         raise RlpytError("memory", what, hint=hint)
-
-
-def readable(size: int) -> str:
-    """``size`` in bytes as people say it: ``7.1 GB``."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

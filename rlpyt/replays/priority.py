@@ -10,8 +10,8 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from rlpyt.ops.q_learning import sequence_priority
 from rlpyt.replays.memory import Array, ArraySpec
 from rlpyt.replays.ring import Ring
 from rlpyt.replays.sequences import SequenceShape, learnt_rows
@@ -19,7 +19,7 @@ from rlpyt.replays.storage import Chunk
 from rlpyt.replays.sum_tree import SumTree
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["Priorities", "Prioritized", "mixed_priority"]
+__all__ = ["Priorities", "Prioritized"]
 
 
 @final
@@ -52,23 +52,6 @@ class Prioritized:
             if not 0.0 <= value <= 1.0:
                 what = f"{name}={value} is not between 0 and 1"
                 raise RlpytError("config", what, where="Prioritized")
-
-
-def mixed_priority(error: Tensor, valid: Tensor, eta: float) -> Tensor:
-    """A sequence's priority, η max_t |δ_t| + (1 - η) mean_t |δ_t| over valid steps (R2D2, section
-    2.3).
-
-    Args:
-        error: δ, [T, N].
-        valid: [T, N] bool.
-        eta: η.
-
-    Returns:
-        [N]; zero where no step is valid.
-    """
-    size = error.abs().masked_fill(~valid, 0.0)
-    mean = size.sum(0) / valid.sum(0).clamp(min=1)
-    return eta * size.amax(0) + (1.0 - eta) * mean
 
 
 @final
@@ -130,7 +113,7 @@ class Priorities:
             return self._raised(given[index % self._ring.n_indices])
         rows, valid = learnt_rows(self._ring, index, self._sequence)
         error, valid_steps = torch.from_numpy(given[rows]), torch.from_numpy(valid)
-        return self._raised(mixed_priority(error, valid_steps, self._settings.eta).numpy())
+        return self._raised(sequence_priority(error, self._settings.eta, valid_steps).numpy())
 
     def _raised(self, priority: Array) -> Array:
         values: Array = np.abs(priority.astype(np.float64)) ** self._settings.alpha

@@ -255,7 +255,7 @@ class ReplayBuffer:
         """Set the priorities |δ| [N] of what was sampled with these ``indices`` [N].
 
         What has been overwritten since is left out; of several priorities for one, the last counts.
-        For sequences see :func:`rlpyt.replays.priority.mixed_priority`.
+        For sequences see :func:`rlpyt.ops.q_learning.sequence_priority`.
 
         Raises:
             RlpytError: ``replay``, for priorities that are not finite, or a uniform replay.

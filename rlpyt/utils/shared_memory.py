@@ -19,7 +19,7 @@ from torch import Tensor
 from rlpyt.utils.buffer import buffer_map, leaves
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["LeafSpec", "SharedBlock", "available_memory"]
+__all__ = ["LeafSpec", "SharedBlock", "anonymous_file", "available_memory", "readable"]
 
 _ALIGNMENT = 64  # bytes: a cache line, and what vector instructions like
 
@@ -63,10 +63,11 @@ class SharedBlock:
         if free is not None and size > free:
             raise RlpytError(
                 "memory",
-                f"{what} takes {_readable(size)} of memory, {_readable(free)} are free",
+                f"{what} takes {readable(size)} of memory, {readable(free)} are free",
                 hint="use fewer environments (sampler.batch_B) or steps (sampler.batch_T)",
             )
-        fd = _anonymous_file(size, what)
+        _check_temporary(size, what)
+        fd = anonymous_file(size, "rlpyt")
         try:
             return SharedBlock(fd, layout)
         except BaseException:
@@ -80,7 +81,7 @@ class SharedBlock:
             self.fd = -1
 
     def _tensor(self, spec: LeafSpec) -> Tensor:
-        count = _count(spec.shape)
+        count = math.prod(spec.shape)
         if count == 0:
             return torch.zeros(spec.shape, dtype=spec.dtype)
         flat = torch.frombuffer(self._map, dtype=spec.dtype, count=count, offset=spec.offset)
@@ -100,33 +101,38 @@ def _lay_out(example: Any) -> Any:
     return buffer_map(place, example)
 
 
-def _count(shape: tuple[int, ...]) -> int:
-    return math.prod(shape)
-
-
 def _size(layout: Any) -> int:
-    ends = (spec.offset + _count(spec.shape) * spec.dtype.itemsize for spec in leaves(layout))
+    ends = (spec.offset + math.prod(spec.shape) * spec.dtype.itemsize for spec in leaves(layout))
     return max(1, max(ends, default=1))
 
 
-def _anonymous_file(size: int, what: str) -> int:
-    """A file without a name, of ``size`` zero bytes."""
-    if sys.platform == "linux":  # bounded by memory alone, not by how /dev/shm is mounted
-        fd = os.memfd_create("rlpyt", os.MFD_CLOEXEC)
+def anonymous_file(size: int, name: str, directory: Path | None = None) -> int:
+    """The descriptor of a file without a name, of ``size`` zero bytes that take no room yet; in
+    ``directory``, or in memory, where the system has no such files in its temporary directory.
+    ``name`` is what tools show of it.
+    """
+    if directory is None and sys.platform == "linux":
+        # Bounded by memory alone, not by how /dev/shm is mounted.
+        fd = os.memfd_create(name, os.MFD_CLOEXEC)
     else:
-        directory = tempfile.gettempdir()
-        status = os.statvfs(directory)
-        if size > status.f_bavail * status.f_frsize:
-            free = _readable(status.f_bavail * status.f_frsize)
-            raise RlpytError(
-                "memory",
-                f"{what} takes {_readable(size)}, {free} are free in {directory}",
-                hint="set TMPDIR to a directory with more room",
-            )
         with tempfile.TemporaryFile(dir=directory) as file:
             fd = os.dup(file.fileno())
     os.ftruncate(fd, size)
     return fd
+
+
+def _check_temporary(size: int, what: str) -> None:
+    """Raise where blocks are files of a temporary directory that has no room for one."""
+    if sys.platform != "linux":
+        directory = tempfile.gettempdir()
+        status = os.statvfs(directory)
+        free = status.f_bavail * status.f_frsize
+        if size > free:
+            raise RlpytError(
+                "memory",
+                f"{what} takes {readable(size)}, {readable(free)} are free in {directory}",
+                hint="set TMPDIR to a directory with more room",
+            )
 
 
 def available_memory(proc: Path = Path("/proc")) -> int | None:
@@ -141,5 +147,6 @@ def available_memory(proc: Path = Path("/proc")) -> int | None:
     return None
 
 
-def _readable(size: int) -> str:
+def readable(size: int) -> str:
+    """``size`` in bytes as people say it: ``7.1 GB``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -13,12 +13,12 @@ from scipy import stats
 import rlpyt.replays.memory
 from rlpyt.checkpoint import read_checkpoint, write_checkpoint
 from rlpyt.data import EnvSpaces, Samples
+from rlpyt.ops.q_learning import sequence_priority
 from rlpyt.replays import (
     ArrayStorage,
     FrameStorage,
     Prioritized,
     ReplayBuffer,
-    mixed_priority,
 )
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.collections import namedarraytuple
@@ -192,8 +192,8 @@ def test_sequences_that_come_with_the_priorities_of_their_steps():
 def test_mixed_priority():
     error = torch.tensor([[1.0, -4.0], [-3.0, 9.0], [2.0, 9.0]])
     valid = torch.tensor([[True, True], [True, False], [True, False]])
-    assert mixed_priority(error, valid, 0.9).tolist() == pytest.approx([0.9 * 3 + 0.1 * 2, 4.0])
-    assert mixed_priority(error, torch.zeros_like(valid), 0.9).tolist() == [0.0, 0.0]
+    assert sequence_priority(error, 0.9, valid).tolist() == pytest.approx([0.9 * 3 + 0.1 * 2, 4.0])
+    assert sequence_priority(error, 0.9, torch.zeros_like(valid)).tolist() == [0.0, 0.0]
 
 
 def test_leaves_keep_their_dtypes_and_masks_and_trees_come_back():
