@@ -1,6 +1,16 @@
 """Agents: model and distribution, and the Actor that lets one act in a group of environments."""
 
 from rlpyt.agents.base import Actor, Agent
+from rlpyt.agents.dqn import DqnAgent, DqnAgentInfo, EpsilonGreedy
 from rlpyt.agents.pg import AgentInfo, PgAgent, PgEvaluation
 
-__all__ = ["Actor", "Agent", "AgentInfo", "PgAgent", "PgEvaluation"]
+__all__ = [
+    "Actor",
+    "Agent",
+    "AgentInfo",
+    "DqnAgent",
+    "DqnAgentInfo",
+    "EpsilonGreedy",
+    "PgAgent",
+    "PgEvaluation",
+]

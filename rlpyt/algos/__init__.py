@@ -1,8 +1,21 @@
 """Algorithms: one file each, in the folder of its family."""
 
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1, CategoricalDQN
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg import A2C, PPO
 from rlpyt.algos.schedule import Schedule, scheduled
 
-__all__ = ["A2C", "PPO", "GradientStep", "RlAlgorithm", "Schedule", "scheduled"]
+__all__ = [
+    "A2C",
+    "DQN",
+    "IQN",
+    "PPO",
+    "QRDQN",
+    "R2D1",
+    "CategoricalDQN",
+    "GradientStep",
+    "RlAlgorithm",
+    "Schedule",
+    "scheduled",
+]
