@@ -1,7 +1,7 @@
 """Algorithms: one file each, in the folder of its family."""
 
 from rlpyt.algos.base import RlAlgorithm
-from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1, CategoricalDQN
+from rlpyt.algos.dqn import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg import A2C, PPO
 from rlpyt.algos.schedule import Schedule, scheduled
@@ -11,6 +11,7 @@ __all__ = [
     "DQN",
     "IQN",
     "PPO",
+    "PQN",
     "QRDQN",
     "R2D1",
     "CategoricalDQN",

@@ -36,6 +36,10 @@ class RlAlgorithm(ABC):
     def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
         """Bind the (initialised) agent; build optimizers and whatever else depends on shapes."""
 
+    def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
+        """Bytes of past data that ``initialize`` will make room for."""
+        return 0
+
     @abstractmethod
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Learn from one sampler batch [T, B]; report one value per gradient step and name."""

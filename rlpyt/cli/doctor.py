@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rlpyt.cli.arguments import positive
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
-from rlpyt.cli.presets import ALGORITHMS
+from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.rundir import find_run
 from rlpyt.cli.train import add_runner_options, build_runner
 from rlpyt.cli.tune import tune

@@ -4,6 +4,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.dqn.base import QAlgorithm
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.command import Command
@@ -11,6 +13,7 @@ from rlpyt.cli.rundir import draw_curve, find_run, load_params, load_runner
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.saver import read_run_state
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["COMMAND"]
 
@@ -18,6 +21,11 @@ __all__ = ["COMMAND"]
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the run's directory")
     add_sampler_options(parser)
+    parser.add_argument(
+        "--empty-replay",
+        action="store_true",
+        help="of a run whose checkpoints leave the replay out: fill a new one, then learn on",
+    )
     add_output_options(parser)
 
 
@@ -26,6 +34,8 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     params = load_params(run_dir)
     runner = load_runner(run_dir)
     runner = replace(runner, sampler=chosen_sampler(runner.sampler, args))
+    if args.empty_replay:
+        runner = replace(runner, algo=_with_empty_replay(runner.algo))
     logger = Logger(
         run_dir,
         str(params.get("name", "run")),
@@ -48,6 +58,13 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     finally:
         logger.close()
     return 0
+
+
+def _with_empty_replay(algo: RlAlgorithm) -> RlAlgorithm:
+    if not isinstance(algo, QAlgorithm):
+        what = f"{type(algo).__name__} has no replay"
+        raise RlpytError("usage", what, hint="leave --empty-replay out")
+    return replace(algo, replay=replace(algo.replay, resume_empty=True))
 
 
 COMMAND = Command(

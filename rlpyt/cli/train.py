@@ -7,7 +7,7 @@ from pathlib import Path
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.cli.arguments import add_output_options, positive, seed
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
-from rlpyt.cli.presets import ALGORITHMS, check_algorithm, default_runner
+from rlpyt.cli.presets.registry import ALGORITHMS, check_algorithm, default_runner
 from rlpyt.cli.rundir import NewRunDir, draw_curve, was_stopped
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.envs.build import EnvConfig

@@ -9,6 +9,7 @@ from gymnasium import Space, spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rlpyt.models.linear import large_linear
 from rlpyt.models.mlp import HIDDEN_GAIN, Init, orthogonal_
 from rlpyt.utils.errors import RlpytError
 
@@ -160,7 +161,7 @@ class Conv2d(nn.Module):
         for index, conv in enumerate(self.convs):
             assert isinstance(conv, nn.Conv2d)
             x = torch.relu_(scaled_conv2d(x, conv, self.scale) if index == 0 else conv(x))
-        x = torch.relu(self.linear(flatten_image(x)))
+        x = torch.relu_(large_linear(flatten_image(x), self.linear.weight, self.linear.bias))
         return x.reshape(*leading, self.feature_size)
 
 

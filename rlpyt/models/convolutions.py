@@ -20,15 +20,22 @@ class Convolutions(nn.Module):
     """The convolutions of ``trunk``, flattened: [..., *shape] to [..., feature_size].
 
     3136 features for the network of Mnih et al. 2015 on images of 84x84. The layers are taken over,
-    with their memory layout; the linear layer is left out.
+    with their memory layout; the linear layer is left out. ``layer_norm``: normalise each plain
+    convolution's output before its nonlinearity, over channels and places, with a scale and a shift
+    for each channel.
     """
 
-    def __init__(self, trunk: Conv2d | ImpalaResNet) -> None:
+    def __init__(self, trunk: Conv2d | ImpalaResNet, *, layer_norm: bool = False) -> None:
         super().__init__()
         self.layout = trunk.layout
         self.scale = trunk.scale
         self.feature_size = trunk.linear.in_features
         self.layers = trunk.convs if isinstance(trunk, Conv2d) else trunk.stages
+        self.norms = nn.ModuleList(
+            nn.GroupNorm(1, layer.out_channels)
+            for layer in self.layers
+            if layer_norm and isinstance(layer, nn.Conv2d)
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """[..., *shape] to [..., feature_size]."""
@@ -36,7 +43,10 @@ class Convolutions(nn.Module):
         for index, layer in enumerate(self.layers):
             scale = self.scale if index == 0 else 1.0
             if isinstance(layer, nn.Conv2d):
-                x = torch.relu_(scaled_conv2d(x, layer, scale))
+                x = scaled_conv2d(x, layer, scale)
+                if self.norms:
+                    x = self.norms[index](x)
+                x = torch.relu_(x)
             else:
                 x = layer(x, scale)
         if not isinstance(layer, nn.Conv2d):  # a residual stage ends without nonlinearity
@@ -44,7 +54,9 @@ class Convolutions(nn.Module):
         return flatten_image(x).reshape(*leading, self.feature_size)
 
 
-def convolution_encoder(observation_space: Space[Any], image: ImageTrunk) -> Encoder:
+def convolution_encoder(
+    observation_space: Space[Any], image: ImageTrunk, *, layer_norm: bool = False
+) -> Encoder:
     """As :func:`rlpyt.models.encoder.encoder_for`, each image by its trunk's convolutions alone."""
     encoder = encoder_for(observation_space, image=image)
     if encoder.is_identity:
@@ -53,7 +65,7 @@ def convolution_encoder(observation_space: Space[Any], image: ImageTrunk) -> Enc
     input_size = encoder.feature_size
     for network in encoder.networks:
         if isinstance(network, Conv2d | ImpalaResNet):
-            convolutions = Convolutions(network)
+            convolutions = Convolutions(network, layer_norm=layer_norm)
             input_size += convolutions.feature_size - network.feature_size
             networks.append(convolutions)
         else:

@@ -89,6 +89,7 @@ class DqnModel(Model):
         image: ImageTrunk = "nature",
         dueling: bool = False,
         noisy: bool = False,
+        layer_norm: bool = False,
         head: QHead = "q",
         n_atoms: int = 51,
         n_quantiles: int = 200,
@@ -107,7 +108,8 @@ class DqnModel(Model):
         hidden and output layers have noise (:meth:`resample`), but not those before a memory, whose
         state shall not depend on it. ``head`` gives ``n_atoms`` log-probabilities, ``n_quantiles``
         quantiles, or those at fractions that ``n_cosines`` stand for. ``normalize_observation``:
-        float vectors by running statistics, clipped to ±10. ``init``: torch's, or orthogonal.
+        float vectors by running statistics, clipped to ±10. ``layer_norm``: before each hidden
+        nonlinearity. ``init``: torch's, or orthogonal.
 
         Raises:
             RlpytError: for another action space, an unknown option, or a size below 1.
@@ -117,7 +119,9 @@ class DqnModel(Model):
         n_actions = _check(action_space, head, recurrent, init, sizes)
         implicit = head == "implicit"
         before, behind = _split(hidden_sizes, dueling or implicit, recurrent != "none")
-        layers = Layers(nonlinearity, init, noisy)
+        if noisy and layer_norm:
+            raise RlpytError("config", "noisy and layer_norm together", hint="choose one of them")
+        layers = Layers(nonlinearity, init, noisy, layer_norm)
         options = TrunkOptions(image, recurrent, rnn_size, normalize_observation)
         trunk = trunk_for(observation_space, action_space, before, layers, options)
         size = trunk.feature_size

@@ -9,8 +9,8 @@ from typing import Final, Literal, final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.functional import linear
 
+from rlpyt.models.linear import LinearFunction, linear_function
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["HIDDEN_GAIN", "Init", "Mlp", "Nonlinearity", "nonlinearity_function", "orthogonal_"]
@@ -77,6 +77,7 @@ class Mlp(nn.Module):
         nonlinearity: The function after each hidden layer.
         init: ``"orthogonal"`` (hidden gain sqrt 2, biases 0) or ``"default"`` (torch's).
         output_gain: Orthogonal gain of the last linear layer.
+        layer_norm: Normalise before each nonlinearity (Ba et al. 2016, arXiv:1607.06450).
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Mlp(nn.Module):
         *,
         init: Init = "orthogonal",
         output_gain: float = 1.0,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         self.activation = nonlinearity_function(nonlinearity)
@@ -96,8 +98,10 @@ class Mlp(nn.Module):
         self.output = None if output_size is None else nn.Linear(sizes[-1], output_size)
         # Plain attributes beside the registered ones: a module's own attribute lookup and call cost
         # more than the arithmetic of a small batch, and acting does both at every step.
-        self._chain: tuple[nn.Linear, ...] = tuple(self.hidden)  # type: ignore[arg-type]  # ModuleList is untyped
-        self._tail = () if self.output is None else (self.output,)
+        self._chain = [_with_function(layer) for layer in self.hidden]
+        self.norms = nn.ModuleList(nn.LayerNorm(n) for n in (hidden_sizes if layer_norm else ()))
+        self._has_norms = layer_norm
+        self._tail = [] if self.output is None else [_with_function(self.output)]
         self.output_size: int = sizes[-1] if output_size is None else output_size
         if init == "orthogonal":
             orthogonal_(self.hidden, HIDDEN_GAIN)
@@ -107,10 +111,22 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., input_size] to [..., output_size]."""
         activation = self.activation
-        for layer in self._chain:
+        if self._has_norms:
+            return self._normalized(x)
+        for layer, linear in self._chain:
             weights = layer._parameters
             x = activation(linear(x, weights["weight"], weights["bias"]))  # type: ignore[arg-type]  # never None
-        for layer in self._tail:
+        for layer, linear in self._tail:
             weights = layer._parameters
             x = linear(x, weights["weight"], weights["bias"])  # type: ignore[arg-type]  # never None
         return x
+
+    def _normalized(self, x: Tensor) -> Tensor:
+        for layer, norm in zip(self.hidden, self.norms, strict=True):
+            x = self.activation(norm(layer(x)))
+        return x if self.output is None else self.output(x)
+
+
+def _with_function(layer: nn.Module) -> tuple[nn.Linear, LinearFunction]:
+    assert isinstance(layer, nn.Linear)
+    return layer, linear_function(layer.weight)

@@ -23,13 +23,24 @@ class Layers(NamedTuple):
     nonlinearity: Nonlinearity
     init: Init
     noisy: bool
+    layer_norm: bool = False  # before each nonlinearity, and behind each convolution; not if noisy
 
     def build(
         self, input_size: int, hidden_sizes: Sequence[int], output_size: int | None = None
     ) -> Mlp | NoisyMlp:
         """Layers [..., input_size] to [..., output_size], or to the last hidden one's output."""
-        layers = NoisyMlp if self.noisy else Mlp
-        return layers(input_size, hidden_sizes, output_size, self.nonlinearity, init=self.init)
+        if self.noisy:
+            return NoisyMlp(
+                input_size, hidden_sizes, output_size, self.nonlinearity, init=self.init
+            )
+        return Mlp(
+            input_size,
+            hidden_sizes,
+            output_size,
+            self.nonlinearity,
+            init=self.init,
+            layer_norm=self.layer_norm,
+        )
 
 
 class TrunkOptions(NamedTuple):
@@ -115,7 +126,7 @@ def trunk_for(
         options: The rest.
     """
     image, recurrent, rnn_size, normalize_observation = options
-    encoder = convolution_encoder(observation_space, image)
+    encoder = convolution_encoder(observation_space, image, layer_norm=layers.layer_norm)
     size, body, memory = encoder.feature_size, None, None
     if hidden_sizes:
         quiet = layers if recurrent == "none" else layers._replace(noisy=False)

@@ -7,7 +7,7 @@ import numpy as np
 
 from rlpyt.data import EnvSpaces, Samples
 from rlpyt.envs.spaces import example_of
-from rlpyt.replays.memory import Array, ArraySpec
+from rlpyt.replays.memory import Array, ArraySpec, parts_of
 from rlpyt.replays.observations import ObservationStore
 from rlpyt.replays.priority import Priorities, Prioritized
 from rlpyt.replays.ring import Ring, RingShape
@@ -18,6 +18,8 @@ from rlpyt.utils.errors import RlpytError
 
 __all__ = ["Contents"]
 
+_UNUSED = ("agent_info", "env_info", "bootstrap_value", "final_observation")
+_USED_ONCE = ("prev_action", "prev_reward")  # with the very first row
 _SAVED_APART = "tree/"  # the arrays of which Priorities saves what is needed
 
 
@@ -48,19 +50,19 @@ class Contents:
         self.priorities = (
             None if prioritized is None else Priorities(self.ring, prioritized, sequence)
         )
-        self._parts = [
+        self._holders = [
             part
             for part in (self.ring, self.store, self.states, self.priorities)
             if part is not None
         ]
         self.specs: dict[str, ArraySpec] = {}
-        for part in self._parts:
+        for part in self._holders:
             self.specs |= part.layout()
 
     def bind(self, arrays: Mapping[str, Array]) -> None:
         """Work on these, as ``specs`` says."""
         self._arrays = arrays
-        for part in self._parts:
+        for part in self._holders:
             part.bind(arrays)
 
     def append(self, samples: Samples, priorities: Array | None) -> None:
@@ -69,17 +71,20 @@ class Contents:
         Raises:
             RlpytError: ``replay``, for what does not fit; nothing is sampled of it then.
         """
-        given = numpify_buffer(
-            samples._replace(agent_info=None, env_info=None, bootstrap_value=None)
-        )
+        unused: dict[str, None] = dict.fromkeys(_UNUSED)
+        if self.ring.n_written:
+            unused |= dict.fromkeys(_USED_ONCE)
+        given = numpify_buffer(samples._replace(**unused))
         placement = self.ring.place(given)
-        chunk = placement.chunk
-        if given.final_observation is None and chunk.keep_final.any():
-            what = "an episode was truncated, and samples.final_observation is None"
-            raise RlpytError("replay", what, hint="record final observations")
+        chunk, final = placement.chunk, None
+        if chunk.keep_final is not None:
+            final = numpify_buffer(samples.final_observation)
+            if final is None:
+                what = "an episode was truncated, and samples.final_observation is None"
+                raise RlpytError("replay", what, hint="record final observations")
         if self.priorities is not None:
             self.priorities.check_given(priorities)
-        self.store.append(given.observation, given.final_observation, chunk)
+        self.store.append(given.observation, final, chunk)
         if self.states is not None:
             states = numpify_buffer(samples.agent_info.prev_rnn_state)
             self.states.append(placement.rows, states)
@@ -93,20 +98,24 @@ class Contents:
         if self.priorities is not None:
             self.priorities.follow(expired, new)
 
-    def _saved(self) -> dict[str, tuple[ArraySpec, int]]:
-        """Each array that is saved, and its leading entries in use."""
-        counts = {"rows": self.ring.n_filled, **self.store.filled()}
-        if self.states is not None:
-            counts |= self.states.filled()
+    def _saved(self) -> dict[str, dict[str, Array]]:
+        """The arrays that are saved: by name, in parts whose leading entries may be in use only."""
         return {
-            name: (spec, counts[spec.filled] if spec.filled else spec.shape[0])
+            name: parts_of(name, spec, self._arrays[name])
             for name, spec in self.specs.items()
             if not name.startswith(_SAVED_APART)
         }
 
     def state_dict(self) -> dict[str, Any]:
         """What is in use of the arrays; it shares their memory."""
-        arrays = {name: self._arrays[name][:count] for name, (_, count) in self._saved().items()}
+        counts = {"rows": self.ring.n_filled, **self.store.filled()}
+        if self.states is not None:
+            counts |= self.states.filled()
+        arrays = {
+            part: array[: counts.get(self.specs[name].filled, len(array))]
+            for name, parts in self._saved().items()
+            for part, array in parts.items()
+        }
         return {
             "shape": self.ring.shape._asdict(),
             "arrays": arrays,
@@ -124,8 +133,10 @@ class Contents:
             for name, spec in self.specs.items():
                 if not spec.sparse:
                     self._arrays[name][:] = 0
-        for name, saved in state["arrays"].items():
-            self._arrays[name][: len(saved)] = saved
+        for parts in self._saved().values():
+            for name, array in parts.items():
+                saved = state["arrays"][name]
+                array[: len(saved)] = saved
         if self.priorities is not None:
             self.priorities.load_state_dict(state["priorities"])
 
@@ -138,15 +149,16 @@ class Contents:
         ]
         if (state["priorities"] is None) != (self.priorities is None):
             wrong.append("prioritized")
-        saved = state["arrays"]
-        names = {name for name in self.specs if not name.startswith(_SAVED_APART)}
+        saved, now = state["arrays"], self._saved()
+        names = {name for parts in now.values() for name in parts}
         wrong += [f"{name} in only one of both" for name in sorted(names ^ saved.keys())]
-        wrong += [
-            f"{name} {saved[name].dtype}{saved[name].shape[1:]}, now {spec.dtype}{spec.shape[1:]}"
-            for name, spec in self.specs.items()
-            if name in saved
-            and (saved[name].dtype != spec.dtype or saved[name].shape[1:] != spec.shape[1:])
-        ]
+        for key, parts in now.items():
+            if parts.keys() <= saved.keys():
+                one, other = (
+                    _entry([arrays[part] for part in parts], self.specs[key])
+                    for arrays in (saved, parts)
+                )
+                wrong += [f"{key} {one}, now {other}"] if one != other else []
         if wrong:
             raise RlpytError(
                 "checkpoint",
@@ -154,3 +166,10 @@ class Contents:
                 where="ReplayBuffer",
                 hint="resume with the settings of the run",
             )
+
+
+def _entry(parts: list[Array], spec: ArraySpec) -> str:
+    """Dtype and shape of one entry of an array."""
+    first = parts[0]
+    shape = (len(parts), *first.shape[1:]) if spec.by_env else first.shape[1:]
+    return f"{first.dtype}{shape}"

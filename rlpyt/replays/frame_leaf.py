@@ -23,6 +23,7 @@ __all__ = ["FrameLeaf"]
 
 _NONE = np.zeros(0, np.int64)
 _REPEATED, _ZEROS = 0, -1  # what came before an anchor's frame; above 0: slot + 1
+_BLOCK = 1 << 18  # bytes compared at a time: few enough to stay in a processor's cache
 
 
 @final
@@ -34,16 +35,17 @@ class FrameLeaf(LeafStore):
         self._shape, self._name, self._n = example.shape, name, n_frames
         self._size = example.size // n_frames  # bytes of a frame
         self._back = np.arange(n_frames - 1, -1, -1)  # how far back each frame of a stack is
+        self._around = np.arange(1 - n_frames, 2)  # rows of a stack's frames and of the next one
 
     def layout(self, rows: int, B: int) -> dict[str, ArraySpec]:
         """A ring of frames, and what it takes to make stacks of them."""
         name, byte = self._name, np.dtype("u1")
         older = (rows * B, self._n - 1, self._size)
         return {
-            f"{name}/frame": ArraySpec((rows, B, self._size), byte),
+            # An environment's frames lie one after the other, so that a stack is read in one go.
+            f"{name}/frame": ArraySpec((B, rows, self._size), byte, by_env=True),
             f"{name}/age": ArraySpec((rows, B), byte),
             f"{name}/start": ArraySpec((rows, B), np.dtype("i4")),
-            f"{name}/stack": ArraySpec((B, self._n, self._size), byte, filled=""),
             f"{name}/final": ArraySpec((rows * B, self._size), byte, "final", sparse=True),
             f"{name}/older": ArraySpec(older, byte, f"{name}/slots", sparse=True),
             **Slots.layout(f"{name}/slots", rows * B),
@@ -57,11 +59,10 @@ class FrameLeaf(LeafStore):
         self._age = arrays[f"{name}/age"]  # rows since the anchor, at most n - 1
         self._flat_age = self._age.reshape(-1)
         self._start = arrays[f"{name}/start"]  # of an anchor: what came before its frame
-        self._stack = arrays[f"{name}/stack"]  # the last row's, whole
         self._final = arrays[f"{name}/final"]
         self._older = arrays[f"{name}/older"]
         self._slots = Slots(f"{name}/slots", arrays)
-        self._B = self._ring.shape[1]
+        self._B, self._rows = self._ring.shape[:2]
 
     def filled(self) -> dict[str, int]:
         """Of the frames before anchors."""
@@ -78,30 +79,58 @@ class FrameLeaf(LeafStore):
         T, B = values.shape[:2]
         stacks = np.ascontiguousarray(values).reshape(T, B, self._n, self._size)
         follows = self._follows(stacks, chunk)
-        usual = follows | chunk.starts | ~chunk.valid
-        if not usual.all():
-            _refuse(*np.argwhere(~usual)[0].tolist())
+        all_follow = bool(follows.all())
+        if not all_follow:
+            usual = follows | chunk.starts | ~chunk.valid
+            if not usual.all():
+                _refuse(*np.argwhere(~usual)[0].tolist())
         release_overwritten(self._start, self._slots, chunk)
-        anchors = np.nonzero(~follows & chunk.valid)
-        starts = np.zeros((T, B), np.int32)
-        if len(anchors[0]):
-            starts[anchors] = self._keep_start(stacks[anchors])
-        age = self._ages(follows, chunk)
+        age = self._ages(follows, all_follow, chunk)
         for into, rows in chunk.parts:
-            self._ring[into] = stacks[rows, :, -1]
-            self._age[into] = age[rows]
-            self._start[into] = starts[rows]
-        self._stack[:] = stacks[-1]
+            self._ring[:, into] = stacks[rows, :, -1].swapaxes(0, 1)
+            self._age[into] = age if isinstance(age, int) else age[rows]
+        if not all_follow:
+            self._write_starts(stacks, ~follows & chunk.valid, chunk)
 
     def _follows(self, stacks: Array, chunk: Chunk) -> Array:
         """Where a stack is the row before's, shifted by a frame, [T, B] bool."""
-        follows = np.empty(stacks.shape[:2], dtype=bool)
-        new, old = _words(stacks), _words(self._stack)
-        follows[0] = (new[0, :, :-1] == old[:, 1:]).all(axis=(1, 2))
-        follows[1:] = (new[1:, :, :-1] == new[:-1, :, 1:]).all(axis=(2, 3))
-        # What is no transition is an anchor, and so is what comes after it.
-        follows &= chunk.linked
+        T = len(stacks)
+        frames = _words(stacks)
+        older, newer = frames[:, :, :-1], frames[:, :, 1:]
+        follows = np.ones(stacks.shape[:2], dtype=bool)
+        per_block = max(1, _BLOCK // max(1, older[0].nbytes))
+        equal = np.empty((min(T, per_block), *older.shape[1:]), dtype=bool)
+        pairs = [(slice(0, 1), _words(self._newer_frames(chunk.parts[0][0].start))[None])]
+        for first in range(1, T, per_block):
+            last = min(T, first + per_block)
+            pairs.append((slice(first, last), newer[first - 1 : last - 1]))
+        for rows, before in pairs:
+            found = np.equal(older[rows], before, out=equal[: rows.stop - rows.start])
+            if not found.all():
+                follows[rows] = found.all(axis=(2, 3))
+        if not chunk.all_linked:
+            # What is no transition is an anchor, and so is what comes after it.
+            follows &= chunk.linked
         return follows
+
+    def _newer_frames(self, row: int) -> Array:
+        """Of the stacks in the row before ``row`` all frames but the oldest, [B, n - 1, size]."""
+        first = row - self._n + 1
+        if first >= 0 and self._age[row - 1].min() >= self._n - 2:
+            return self._ring[:, first:row]
+        stacks = np.empty((self._B, self._n, self._size), np.uint8)
+        index = (row - 1) % self._rows * self._B + np.arange(self._B)
+        self._gather_stacks(index, _NONE, stacks)
+        return stacks[:, 1:]
+
+    def _write_starts(self, stacks: Array, is_anchor: Array, chunk: Chunk) -> None:
+        """Write what came before the frames of anchors."""
+        anchors = np.nonzero(is_anchor)
+        starts = np.zeros(is_anchor.shape, np.int32)
+        if len(anchors[0]):
+            starts[anchors] = self._keep_start(stacks[anchors])
+        for into, rows in chunk.parts:
+            self._start[into] = starts[rows]
 
     def _keep_start(self, stacks: Array) -> Array:
         """Find out what came before the frame of anchors [K, n, size]; keep it if need be."""
@@ -114,13 +143,13 @@ class FrameLeaf(LeafStore):
             starts[other] = slots + 1
         return starts
 
-    def _ages(self, follows: Array, chunk: Chunk) -> Array:
-        """Rows since the anchor, [T, B] uint8."""
-        T = len(follows)
-        row = np.arange(T)[:, None]
-        first_into = chunk.parts[0][0].start
-        before = self._age[first_into - 1].astype(np.int64)  # of the last row written
-        anchor = np.where(follows, -1 - before, row)
+    def _ages(self, follows: Array, all_follow: bool, chunk: Chunk) -> Array | int:
+        """Rows since the anchor, [T, B] uint8, or one number where all are the same."""
+        before = self._age[chunk.parts[0][0].start - 1]  # of the last row written
+        if all_follow and before.min() == self._n - 1:
+            return self._n - 1
+        row = np.arange(len(follows))[:, None]
+        anchor = np.where(follows, -1 - before.astype(np.int64), row)
         return np.minimum(row - np.maximum.accumulate(anchor, axis=0), self._n - 1).astype(np.uint8)
 
     def append_final(self, values: Array, before: Array, slots: Array) -> None:
@@ -150,19 +179,32 @@ class FrameLeaf(LeafStore):
             following[pairs.final_at, -1] = self._final[pairs.final_slot]
             return
         frames = out.reshape(-1, self._n + 1, self._size)
-        age, source = self._sources(pairs.at, self._back)
-        source = np.concatenate([source, pairs.next_at[:, None]], axis=1)
-        np.take(self._flat, source, axis=0, out=frames, mode="wrap")
-        self._fill_older(pairs.at, age, self._back, frames[:, :-1])
+        row, column = np.divmod(pairs.at, self._B)
+        age = self._flat_age.take(pairs.at)
+        rows, all_old = row[:, None] + self._around, age.min() == self._n - 1
+        if not all_old:
+            np.maximum(rows, (row - age)[:, None], out=rows)
+        if len(pairs.stays):
+            rows[pairs.stays, -1] = row[pairs.stays]
+        self._take(rows, column[:, None], frames)
+        if not all_old:
+            self._fill_older(pairs.at, age, self._back, frames[:, :-1])
         if len(pairs.final_at):
             frames[pairs.final_at, -1] = self._final[pairs.final_slot]
+
+    def _take(self, rows: Array, columns: Array, out: Array) -> None:
+        """Copy the frames at ``rows``, which may be changed, and ``columns`` into ``out``."""
+        rows %= self._rows
+        rows += columns * self._rows
+        # not the default mode, with which numpy copies twice
+        np.take(self._flat, rows, axis=0, out=out, mode="clip")
 
     def view(self, gathered: Tensor, adjacent: bool) -> tuple[Tensor, Tensor]:
         """Stacks that share their frames, where adjacent."""
         if not adjacent:
             return gathered[0], gathered[1]
         size = self._shape[0]
-        return gathered[:, :size], gathered[:, size // self._n :]
+        return gathered.narrow(1, 0, size), gathered.narrow(1, size // self._n, size)
 
     def _gather_stacks(self, index: Array, shifted: Array, out: Array) -> None:
         """Stacks at ``index`` [N]; those at ``shifted`` [K] one frame on, the newest left open."""
@@ -170,27 +212,25 @@ class FrameLeaf(LeafStore):
         if len(shifted):
             back = np.tile(back, (len(index), 1))
             back[shifted] = (back[shifted] - 1).clip(0)
-        age, source = self._sources(index, back)
-        np.take(self._flat, source, axis=0, out=out, mode="wrap")
-        self._fill_older(index, age, back, out)
-
-    def _sources(self, index: Array, back: Array) -> tuple[Array, Array]:
-        """Age [N] of rows at ``index``, and where the frames ``back`` [n] or [N, n] rows are."""
+        row, column = np.divmod(index, self._B)
         age = self._flat_age.take(index, mode="wrap")
-        return age, index[:, None] - np.minimum(back, age[:, None]) * self._B
+        self._take(row[:, None] - np.minimum(back, age[:, None]), column[:, None], out)
+        if age.min() < self._n - 1:
+            self._fill_older(index, age, back, out)
 
     def _fill_older(self, index: Array, age: Array, back: Array, stacks: Array) -> None:
         """Write what came before anchors into ``stacks`` [N, n, size], where it was no repeat."""
-        if age.min() == self._n - 1:
-            return
         start = np.take(self._start, index - age.astype(np.int64) * self._B, mode="wrap")
         missing = (back > age[:, None]) & (start != _REPEATED)[:, None]
         at, frame = np.nonzero(missing)
         if len(at) == 0:
             return
+        start = start[at]
+        if start.max() == _ZEROS:
+            stacks[at, frame] = 0
+            return
         back = np.broadcast_to(back, missing.shape)[at, frame].astype(np.int64)
-        which = self._n - 1 - (back - age[at])
-        stacks[at, frame] = self._before_anchor(start[at], which)
+        stacks[at, frame] = self._before_anchor(start, self._n - 1 - (back - age[at]))
 
     def _before_anchor(self, start: Array, which: Array) -> Array:
         """Frame number ``which`` [K] of those before anchors that start as ``start`` [K] says."""
@@ -212,8 +252,8 @@ class FrameLeaf(LeafStore):
         start, first, last = fragment.start, fragment.first, fragment.last
         age = self._flat_age.take(start + first * self._B, mode="wrap").astype(np.int64)
         row = np.arange(-history, len(frames) - history)[:, None]
-        source = start + row.clip(first - age, last) * self._B
-        np.take(self._flat, source, axis=0, out=frames, mode="wrap")
+        start_row, column = np.divmod(start, self._B)
+        self._take(start_row + row.clip(first - age, last), column, frames)
         self._fill_history(start + (first - age) * self._B, first, age, frames)
         column = fragment.final_column
         frames[last[column] + 1 + history, column] = self._final[fragment.final_slot]
@@ -237,9 +277,9 @@ class FrameLeaf(LeafStore):
         return stacks.reshape(L, N, *self._shape)
 
 
-def _words(stacks: Array) -> Array:
-    """Bytes [..., size] as words of 8 where that goes, which compare sooner."""
-    return stacks.view(np.uint64) if stacks.shape[-1] % 8 == 0 else stacks
+def _words(frames: Array) -> Array:
+    """Bytes [..., size] as words of 4 where that goes, which compare sooner."""
+    return frames.view(np.uint32) if frames.shape[-1] % 4 == 0 else frames
 
 
 def _refuse(t: int | None = None, b: int | None = None) -> None:

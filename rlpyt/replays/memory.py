@@ -18,7 +18,7 @@ import numpy as np
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.shared_memory import anonymous_file, available_memory, readable
 
-__all__ = ["Array", "ArraySpec", "ReplayMemory", "forecast_bytes"]
+__all__ = ["Array", "ArraySpec", "ReplayMemory", "forecast_bytes", "parts_of"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 """A numpy array of any shape and dtype."""
@@ -37,11 +37,20 @@ class ArraySpec:
     filled: str = "rows"
     # Room for the worst case, of which little is ever used: takes addresses, hardly memory.
     sparse: bool = False
+    # [B, rows, ...], each environment's rows together; "filled" counts rows.
+    by_env: bool = False
 
     @property
     def nbytes(self) -> int:
         """Bytes of all entries."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+def parts_of(name: str, spec: ArraySpec, array: Array) -> dict[str, Array]:
+    """``array``, by name, in parts whose leading entries are those that count as filled."""
+    if spec.by_env:
+        return {f"{name}/{b}": rows for b, rows in enumerate(array)}
+    return {name: array}
 
 
 def forecast_bytes(specs: Iterable[ArraySpec]) -> int:

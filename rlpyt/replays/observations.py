@@ -49,7 +49,7 @@ class ObservationStore:
         for leaf, values in zip(self._leaves, leaves(observation), strict=True):
             leaf.append(values, chunk)
         release_overwritten(self._final_slot, self._slots, chunk)
-        if not chunk.keep_final.any():
+        if chunk.keep_final is None:
             return
         at = np.nonzero(chunk.keep_final)
         slots = self._slots.take(len(at[0]))

@@ -100,7 +100,8 @@ class Priorities:
 
     def follow(self, expired: Array, new: Array) -> None:
         """Follow the ring: starts that went and that came, absolute indices."""
-        self.tree.set(expired % self._ring.n_indices, 0.0)
+        if len(expired):
+            self.tree.set(expired % self._ring.n_indices, 0.0)
         if len(new):
             self.tree.set(new % self._ring.n_indices, self._first_values(new))
 

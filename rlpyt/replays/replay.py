@@ -48,6 +48,10 @@ class ReplayBuffer:
     # A directory for a file that holds the data, where they are larger than memory.
     memory_map: Path | None = None
     share_memory: bool = False  # let other processes attach, by shared_fd
+    # Whether checkpoints hold it. Without it a run cannot be resumed exactly.
+    checkpointed: bool = True
+    # Whether to resume from a checkpoint without replay, with an empty one.
+    resume_empty: bool = field(default=False, metadata={"config": False})
 
     def forecast(self, spaces: EnvSpaces, *, B: int, prev_rnn_state: Any = None) -> int:
         """Bytes that the buffer takes when it is full.
@@ -175,8 +179,7 @@ class ReplayBuffer:
         self._contents.append(samples, None if priorities is None else _array(priorities))
 
     def sample(self, batch_size: int) -> ReplaySamples:
-        """``batch_size`` transitions, on the device. On the CPU the next call overwrites their
-        observations; those of frames share memory with the next ones.
+        """``batch_size`` transitions, on the device; stacks of frames share memory.
 
         Raises:
             RlpytError: ``replay``, where nothing can be sampled, or this buffer has sequences.
@@ -186,12 +189,9 @@ class ReplayBuffer:
         index, weight = self._draw(batch_size)
         ring, store, outputs = self._contents.ring, self._contents.store, self._outputs
         part = transition_parts(ring, store, index, self.n_step_return, self._discount)
-        adjacent = part.pairs.adjacent
-        output = outputs.of(
-            "observation", batch_size, partial(store.allocate, batch_size, adjacent)
-        )
+        output = outputs.of(batch_size, partial(store.allocate, batch_size, part.pairs.adjacent))
         store.gather(part.pairs, output.arrays())
-        observation, next_observation = store.view(output.send(), adjacent)
+        observation, next_observation = store.view(output.send(), part.pairs.adjacent)
         put, action = outputs.put, self._contents.action
         return ReplaySamples(
             observation=observation,
@@ -209,8 +209,7 @@ class ReplayBuffer:
         )
 
     def sample_sequences(self, batch_size: int) -> ReplaySequences:
-        """``batch_size`` sequences, on the device. On the CPU the next call overwrites their
-        observations.
+        """``batch_size`` sequences, on the device.
 
         Raises:
             RlpytError: ``replay``, where nothing can be sampled, or this buffer has transitions.
@@ -221,9 +220,8 @@ class ReplayBuffer:
         index, weight = self._draw(batch_size)
         ring, store, outputs = self._contents.ring, self._contents.store, self._outputs
         part = sequence_parts(ring, store, index, sequence, self._discount)
-        output = outputs.of(
-            "observation", batch_size, partial(store.allocate_sequences, sequence.total, batch_size)
-        )
+        allocate = partial(store.allocate_sequences, sequence.total, batch_size)
+        output = outputs.of(batch_size, allocate)
         store.gather_sequences(part.fragment, output.arrays())
         put, action, states = outputs.put, self._contents.action, self._contents.states
         return ReplaySequences(
@@ -267,19 +265,28 @@ class ReplayBuffer:
         self._contents.priorities.update(_array(indices), _array(priorities))
 
     def state_dict(self) -> dict[str, Any]:
-        """What is held, priorities, position and generator. Arrays share the buffer's memory: save
-        them before the next append.
+        """What is held, priorities, position and generator; the generator alone if not
+        ``checkpointed``. Arrays share the buffer's memory: save them before the next append.
         """
-        return {**self._contents.state_dict(), "rng": generator_state(self._rng)}
+        held = self._contents.state_dict() if self.checkpointed else {}
+        return {**held, "rng": generator_state(self._rng)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from ``state``: the next batches are those that would have come.
 
         Raises:
-            RlpytError: ``checkpoint``, where it was saved with other settings.
+            RlpytError: ``checkpoint``, if saved with other settings, or without the replay and not
+                ``resume_empty``.
         """
-        self._contents.load_state_dict(state)
         load_generator_state(self._rng, state["rng"])
+        if state.keys() != {"rng"}:
+            self._contents.load_state_dict(state)
+        elif not self.resume_empty:
+            raise RlpytError(
+                "checkpoint",
+                "the checkpoint holds no replay (algo.replay.checkpointed=false)",
+                hint="`rlpyt resume RUN_DIR --empty-replay`: another run, but it goes on",
+            )
 
 
 def _array(tensor: Tensor) -> Array:
@@ -289,5 +296,4 @@ def _array(tensor: Tensor) -> Array:
 
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
-        what = f"{name}={value} must be at least {least}"
-        raise RlpytError("config", what, where="ReplayBuffer")
+        raise RlpytError("config", f"{name}={value} must be at least {least}", where="ReplayBuffer")

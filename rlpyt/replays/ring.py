@@ -10,14 +10,11 @@ import numpy as np
 from rlpyt.data import Samples
 from rlpyt.replays.memory import Array, ArraySpec
 from rlpyt.replays.n_step import complete_rows
-from rlpyt.replays.storage import Chunk
+from rlpyt.replays.placement import RESET, TERMINATED, TRUNCATED, VALID, Placement
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["RESET", "TERMINATED", "TRUNCATED", "VALID", "Placement", "Ring", "RingShape"]
-
-TERMINATED, TRUNCATED, RESET, VALID = 1, 2, 4, 8
-"""What ``Ring.flags`` is made of."""
+__all__ = ["Ring", "RingShape"]
 
 _NOTHING = np.zeros(0, np.int64)
 
@@ -40,14 +37,6 @@ class RingShape(NamedTuple):
     def rows(self) -> int:
         """Rows in memory."""
         return self.capacity + self.history
-
-
-class Placement(NamedTuple):
-    """Where the rows of one append go."""
-
-    chunk: Chunk
-    rows: Array  # [T] their absolute numbers
-    flags: Array  # [T, B] uint8
 
 
 @final
@@ -81,7 +70,9 @@ class Ring:
         """Work on these, as laid out."""
         n_leaves = len(leaves(self._action))
         self.reward, self.flags = arrays["reward"], arrays["flags"]
+        self.flat_reward, self.flat_flags = self.reward.reshape(-1), self.flags.reshape(-1)
         self.can_start = arrays["can_start"]
+        self._flat_can_start = self.can_start.reshape(-1)
         self.actions = [arrays[f"action/{i}"] for i in range(n_leaves)]
         self._flat_actions = [leaf.reshape(-1, *leaf.shape[2:]) for leaf in self.actions]
         self._counts = arrays["ring_counts"]  # rows written, starts, rows settled
@@ -129,28 +120,9 @@ class Ring:
         first = self.n_written == 0
         if first:
             self._write_before(samples)
-        valid = np.ones((T, B), bool) if samples.valid is None else np.asarray(samples.valid)
-        done = samples.terminated | samples.truncated
         last = self.flags[(self.end - 1) % self.shape.rows]
-        before = np.concatenate([(last & VALID)[None] != 0, valid[:-1]])
-        ended = np.concatenate([(last & (TERMINATED | TRUNCATED))[None] != 0, done[:-1]])
-        starts = samples.reset | ~before | ended
-        flags = (
-            samples.terminated * np.uint8(TERMINATED)
-            + samples.truncated * np.uint8(TRUNCATED)
-            + starts * np.uint8(RESET)
-            + valid * np.uint8(VALID)
-        )
-        if first:
-            starts[0] = True
-        chunk = Chunk(
-            parts=self._parts(T),
-            valid=valid,
-            linked=valid & before,
-            starts=starts,
-            keep_final=samples.truncated & ~samples.terminated & valid,
-        )
-        return Placement(chunk, np.arange(self.end, self.end + T), flags)
+        rows = np.arange(self.end, self.end + T)
+        return Placement.of(samples, last, first=first, parts=self._parts(T), rows=rows)
 
     def _parts(self, T: int) -> tuple[tuple[slice, slice], ...]:
         begin, rows = self.end % self.shape.rows, self.shape.rows
@@ -247,10 +219,13 @@ class Ring:
             found = np.flatnonzero(self.can_start.reshape(-1))
             return self.absolute(found[rng.integers(len(found), size=n)])
         drawn = self._candidates(rng.integers(count, size=n), first)
-        refused = np.flatnonzero(~self.take_flat(self.can_start, drawn))
+        can_start = self._take_can_start(drawn)
+        if can_start.all():
+            return drawn
+        refused = np.flatnonzero(~can_start)
         while len(refused):
             drawn[refused] = self._candidates(rng.integers(count, size=len(refused)), first)
-            refused = refused[~self.take_flat(self.can_start, drawn[refused])]
+            refused = refused[~self._take_can_start(drawn[refused])]
         return drawn
 
     def _candidates(self, drawn: Array, first: int) -> Array:
@@ -268,12 +243,11 @@ class Ring:
     def is_start(self, index: Array) -> Array:
         """Whether steps at absolute indices [n] are still there and can be sampled, [n] bool."""
         held = (index >= self.oldest * self.shape.B) & (index < self.end * self.shape.B)
-        return held & self.take_flat(self.can_start, index)
+        return held & self._take_can_start(index)
 
-    def take_flat(self, array: Array, index: Array) -> Array:
-        """``array`` [rows, B] at absolute indices of any shape."""
+    def _take_can_start(self, index: Array) -> Array:
         # numpy's mode "wrap" subtracts again and again, which takes long for large indices
-        return array.reshape(-1).take(index % self.n_indices)
+        return self._flat_can_start.take(index % self.n_indices)
 
     def take_actions(self, index: Array) -> list[Array]:
         """The actions at indices in memory of any shape, leaf by leaf."""
@@ -281,7 +255,7 @@ class Ring:
 
     def take_previous(self, index: Array, reset: Array) -> tuple[list[Array], Array]:
         """The actions, leaf by leaf, and the rewards at indices in memory; zero where ``reset``."""
-        actions, reward = self.take_actions(index), self.reward.reshape(-1).take(index, mode="wrap")
+        actions, reward = self.take_actions(index), self.flat_reward.take(index, mode="wrap")
         if reset.any():
             for leaf in (reward, *actions):
                 leaf[reset] = 0

@@ -13,7 +13,8 @@ import numpy as np
 from rlpyt.replays.memory import Array, ArraySpec
 from rlpyt.replays.n_step import NStep
 from rlpyt.replays.observations import ObservationStore
-from rlpyt.replays.ring import RESET, TERMINATED, TRUNCATED, Ring
+from rlpyt.replays.placement import RESET, TERMINATED, TRUNCATED
+from rlpyt.replays.ring import Ring
 from rlpyt.replays.storage import Fragment
 from rlpyt.utils.buffer import leaves
 
@@ -53,7 +54,7 @@ def sequence_parts(
     """The sequences that start at absolute indices ``index`` [N], all of them starts."""
     B, L, learnt = ring.shape.B, shape.total, slice(shape.burn_in, shape.burn_in + shape.length)
     at, columns, step = index % ring.n_indices, np.arange(len(index)), np.arange(L)[:, None]
-    flags = ring.flags.reshape(-1).take(at + step * B, mode="wrap")
+    flags = ring.flat_flags.take(at + step * B, mode="wrap")
     is_start = (flags & RESET) != 0
     window = slice(shape.burn_in, L - 1)
     terminated = (flags[window] & TERMINATED) != 0
@@ -63,7 +64,7 @@ def sequence_parts(
     ends = done.any(axis=0)
     last = np.where(ends, shape.burn_in + done.argmax(axis=0), L - 1)
     rows = at + np.minimum(step, last) * B
-    reward = ring.reward.reshape(-1).take(rows, mode="wrap")
+    reward = ring.flat_reward.take(rows, mode="wrap")
     targets = NStep.of(reward[window], terminated, done, n_step=shape.n_step, discount=discount)
     reset = (step <= first) & starts_inside
     before = at + (step - 1).clip(first - 1, last) * B
@@ -102,7 +103,7 @@ def learnt_rows(ring: Ring, index: Array, shape: SequenceShape) -> tuple[Array, 
     """
     step = np.arange(shape.burn_in, shape.burn_in + shape.length)[:, None]
     rows = (index + step * ring.shape.B) % ring.n_indices
-    done = (ring.flags.reshape(-1).take(rows) & (TERMINATED | TRUNCATED)) != 0
+    done = (ring.flat_flags.take(rows) & (TERMINATED | TRUNCATED)) != 0
     ended = np.logical_or.accumulate(done, axis=0)
     valid = np.ones(rows.shape, dtype=bool)
     np.logical_not(ended[:-1], out=valid[1:])

@@ -37,8 +37,9 @@ class Chunk(NamedTuple):
     parts: tuple[tuple[slice, slice], ...]  # (into, rows)
     valid: Array  # [T, B] bool: a transition
     linked: Array  # [T, B] bool: this row and the one before are transitions
+    all_linked: bool
     starts: Array  # [T, B] bool: an episode starts, or nothing is known of the row before
-    keep_final: Array  # [T, B] bool: the final observation is kept
+    keep_final: Array | None  # [T, B] bool: the final observation is kept; None: nowhere
 
 
 class Fragment(NamedTuple):
@@ -61,6 +62,7 @@ class Pairs(NamedTuple):
 
     at: Array  # [N] int64
     next_at: Array  # [N]: where the next observation is; ``at + B`` or ``at`` if adjacent
+    stays: Array  # [K]: those for which it is ``at``, though adjacent
     final_at: Array  # [K]: the next observation of these is the final one
     final_slot: Array  # [K]: kept in these slots
     adjacent: bool  # every next observation is one step on

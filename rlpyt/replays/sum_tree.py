@@ -77,7 +77,9 @@ class SumTree:
                 range; nothing is changed then.
         """
         indices = np.asarray(indices, dtype=np.int64).reshape(-1)
-        leaves: Array = np.broadcast_to(np.asarray(values, dtype=np.float64), indices.shape)
+        leaves: Array = np.asarray(values, dtype=np.float64)
+        if leaves.shape != indices.shape:
+            leaves = np.broadcast_to(leaves, indices.shape)
         if len(indices) == 0:
             return
         self._check(indices, leaves)
@@ -85,8 +87,10 @@ class SumTree:
             # Assigning twice to one element is in no defined order.
             order = np.argsort(indices, kind="stable")
             indices, leaves = indices[order], leaves[order]
-            last = np.append(indices[1:] != indices[:-1], True)
-            indices, leaves = indices[last], leaves[last]
+            last = np.ones(len(indices), dtype=bool)
+            np.not_equal(indices[1:], indices[:-1], out=last[:-1])
+            if not last.all():
+                indices, leaves = indices[last], leaves[last]
         self._leaves[indices] = leaves
         self._record(leaves)
         self._update_parents(indices)
@@ -113,8 +117,9 @@ class SumTree:
         """Sum anew above ``children``, leaves in ascending order."""
         for level, parents in zip(self._levels, self._levels[1:], strict=False):
             nodes = children // _FANOUT
-            if len(nodes) > 1:
-                nodes = nodes[np.append(True, nodes[1:] != nodes[:-1])]
+            first = np.ones(len(nodes), dtype=bool)
+            np.not_equal(nodes[1:], nodes[:-1], out=first[1:])
+            nodes = nodes[first]
             parents.reshape(-1)[nodes] = level.take(nodes, axis=0).sum(axis=1)
             children = nodes
 

@@ -31,6 +31,8 @@ from rlpyt.utils.config import config_dict
 from rlpyt.utils.device import resolve_device
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.interrupt import StopRequest, stop_on_signals
+from rlpyt.utils.memory import keep_freed_memory
+from rlpyt.utils.shared_memory import readable
 
 __all__ = ["MinibatchRl"]
 
@@ -168,6 +170,7 @@ class MinibatchRl:
         """Initialise agent, sampler and algorithm, in that order: each needs the one before."""
         if self.torch_threads is not None:
             torch.set_num_threads(self.torch_threads)
+        keep_freed_memory()
         if logger is not None:
             self._log_settings(logger, resume)
         spec = self.sampler.batch_spec
@@ -183,6 +186,9 @@ class MinibatchRl:
             discount=self.algo.discount,
             bootstrap_value=self.algo.bootstrap_value,
         )
+        replay_bytes = self.algo.forecast(self.agent, spec)
+        if logger is not None and replay_bytes:
+            logger.text(f"the replay takes {readable(replay_bytes)} when it is full", self._itr)
         self.algo.initialize(self.agent, n_itr=self.n_itr, batch_spec=spec, seed=self.seed)
         if self.evaluator is not None:
             self.evaluator.initialize(

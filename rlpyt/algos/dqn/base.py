@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from torch import Tensor
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
 from rlpyt.models.dqn import DqnModel, QHead, QOutputs
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
@@ -26,6 +28,7 @@ from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_
 __all__ = [
     "Q_RANGES",
     "QAlgorithm",
+    "QInfo",
     "QLosses",
     "UpdateCount",
     "q_agent",
@@ -54,9 +57,11 @@ class QLosses(NamedTuple):
     q: Tensor  # without gradient: the value of the action taken
 
 
-class _Report(NamedTuple):
+class QInfo(NamedTuple):
+    """What is logged of a gradient step: scalars, without gradient."""
+
     loss: Tensor
-    priority: Tensor
+    tdAbsErr: Tensor
     q: Tensor
 
 
@@ -69,12 +74,15 @@ class QAlgorithm(RlAlgorithm, ABC):
     ``replay_ratio`` asks for, exactly, counted over the run.
     """
 
+    sequences: ClassVar[bool] = False  # whether the loss is of sequences, not of transitions
+
     discount: float = 0.99  # γ
     replay: ReplayBuffer = field(default_factory=ReplayBuffer)
     batch_size: int = 32  # transitions, or sequences, in one gradient step
     min_steps_learn: int = 20_000  # environment steps before the first
     replay_ratio: float = 8.0  # transitions learned from for each environment step
     learning_rate: float = 6.25e-5
+    learning_rate_schedule: Schedule = "constant"
     target_update_interval: int = 2_000  # gradient steps between two updates of the target network
     target_update_tau: float = 1.0  # how far it then goes; 1: it becomes the online network
     clip_grad_norm: float | None = 10.0
@@ -101,6 +109,7 @@ class QAlgorithm(RlAlgorithm, ABC):
         self.agent = q_agent(agent, self.head, type(self).__name__)
         self._check_memory()
         self._batch_spec = batch_spec
+        self._n_itr = n_itr
         self._count = UpdateCount.of(self, batch_spec)
         self._rng = generator(seed, Stream.ALGO, 0)
         self.replay.initialize(
@@ -122,11 +131,26 @@ class QAlgorithm(RlAlgorithm, ABC):
         )
         self.target: DqnModel = deepcopy(self.agent.model).requires_grad_(False)
         self._updates = 0
+        self._next_itr = 0
+
+    def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
+        """Bytes that the replay takes when it is full."""
+        agent = q_agent(agent, self.head, type(self).__name__)
+        state = _one(agent.initial_state(1)) if agent.recurrent else None
+        return self.replay.forecast(agent.env_spaces, B=batch_spec.B, prev_rnn_state=state)
 
     def _check_memory(self) -> None:
+        kinds = ("transitions", "sequences")
         sequences = self.replay.sequence_length is not None
+        what = f"algo.replay hands out {kinds[sequences]}"
+        if sequences != self.sequences:
+            hint = f"{type(self).__name__} learns from {kinds[self.sequences]}: " + (
+                "set algo.replay.sequence_length"
+                if self.sequences
+                else "algo.replay.sequence_length must be None"
+            )
+            raise RlpytError("config", f"{what}, and the loss does not fit them", hint=hint)
         if self.agent.recurrent != sequences:
-            what = f"algo.replay hands out {'sequences' if sequences else 'transitions'}"
             hint = "set agent.model_kwargs.recurrent and algo.replay.sequence_length, or neither"
             raise RlpytError("config", f"{what}, and the model does not fit them", hint=hint)
 
@@ -141,30 +165,40 @@ class QAlgorithm(RlAlgorithm, ABC):
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Append the batch [T, B]; then the gradient steps that are due."""
         self.replay.append(samples)
-        reports, norms = [], []
-        for _ in range(self._count.due(itr)):
+        self._next_itr = itr + 1
+        learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
+        infos, norms = [], []
+        due = self._count.due(itr)
+        if due == 0:  # else a noisy model would explore by none at first, or always by the same
+            self.agent.model.resample(self._rng)
+        for _ in range(due):
             self.agent.model.resample(self._rng)
             self.target.resample(self._rng)
             batch = self._sample()
-            report, norm = self._gradient.step(self.learning_rate, batch, self.draw(self._rng))
+            report, norm = self._gradient.step(learning_rate, batch, self.draw(self._rng))
+            info, priority = report
             if self.replay.prioritized is not None:
-                self.replay.update_priorities(batch.indices, report.priority)
+                self.replay.update_priorities(batch.indices, priority)
             self._updates += 1
             if self._updates % self.target_update_interval == 0:
                 update_target(self.target, self.agent.model, self.target_update_tau)
-            reports.append(report)
+            infos.append(info)
             norms.append(norm)
-        return _opt_info(reports, norms)
+        self.agent.model.update_normalizer(samples.observation, samples.valid)
+        return opt_info(infos, norms)
 
     def _sample(self) -> ReplaySamples | ReplaySequences:
         if self.replay.sequence_length is None:
             return self.replay.sample(self.batch_size)
         return self.replay.sample_sequences(self.batch_size)
 
-    def _loss(self, batch: ReplaySamples | ReplaySequences, noise: Any) -> tuple[Tensor, _Report]:
+    def _loss(
+        self, batch: ReplaySamples | ReplaySequences, noise: Any
+    ) -> tuple[Tensor, tuple[QInfo, Tensor]]:
         losses = self.losses(batch, noise)
         loss = weighted_mean(losses.loss, batch.is_weight)
-        return loss, _Report(loss.detach(), losses.priority, losses.q)
+        info = QInfo(loss.detach(), losses.priority.mean(), losses.q.mean())
+        return loss, (info, losses.priority)
 
     def outputs(self, inputs: AgentInputs, fractions: Tensor | None = None) -> QOutputs:
         """The online network's, [N, ...]."""
@@ -191,6 +225,8 @@ class QAlgorithm(RlAlgorithm, ABC):
             "replay": self.replay.state_dict(),
             "rng": generator_state(self._rng),
             "updates": self._updates,
+            "next_itr": self._next_itr,
+            "first_itr": self._count.first_itr,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -200,6 +236,11 @@ class QAlgorithm(RlAlgorithm, ABC):
         self.replay.load_state_dict(state["replay"])
         load_generator_state(self._rng, state["rng"])
         self._updates = state["updates"]
+        self._next_itr = state["next_itr"]
+        self._count = self._count._replace(first_itr=state["first_itr"])
+        if self.replay.n_stored == 0:  # resumed without it: fill it again before learning on
+            delay = UpdateCount.of(self, self._batch_spec).first_itr
+            self._count = self._count._replace(first_itr=self._next_itr + delay)
 
 
 class UpdateCount(NamedTuple):
@@ -254,15 +295,3 @@ def weighted_mean(loss: Tensor, is_weight: Tensor | None) -> Tensor:
 def _one(state: Any) -> Any:
     """One environment's recurrent state, on the host."""
     return buffer_map(lambda leaf: leaf[0].cpu(), state)
-
-
-def _opt_info(reports: Sequence[_Report], norms: Sequence[Tensor]) -> OptInfo:
-    """One number for each gradient step and name; read from the device once."""
-    if not reports:
-        return {}
-    return {
-        "loss": torch.stack([report.loss for report in reports]).tolist(),
-        "gradNorm": torch.stack(list(norms)).tolist(),
-        "tdAbsErr": torch.stack([report.priority.mean() for report in reports]).tolist(),
-        "q": torch.stack([report.q.mean() for report in reports]).tolist(),
-    }

@@ -69,7 +69,8 @@ class QRDQN(QAlgorithm):
         next_quantiles = at_action(following.values, action)
         target = quantile_target(batch.return_, batch.next_discount, next_quantiles)
         quantiles = self.outputs(batch.agent_inputs).values
-        fractions = quantile_midpoints(quantiles.shape[-1], device=quantiles.device)
+        n, dtype, device = quantiles.shape[-1], quantiles.dtype, quantiles.device
+        fractions = quantile_midpoints(n, dtype, device)
         return quantile_losses(quantiles, batch.action, fractions, target, kappa=self.kappa)
 
 

@@ -10,7 +10,7 @@ the true final observation; learning is synchronous, so that recorded states are
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -55,6 +55,8 @@ def r2d1_losses(
 @dataclass(kw_only=True)
 class R2D1(QAlgorithm):
     """R2D2's learner for a recurrent :class:`DqnModel`."""
+
+    sequences: ClassVar[bool] = True
 
     discount: float = 0.997  # γ
     replay: ReplayBuffer = field(

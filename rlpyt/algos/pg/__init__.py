@@ -1,7 +1,7 @@
 """Policy gradients: A2C and PPO."""
 
 from rlpyt.algos.pg.a2c import A2C, A2cLoss, a2c_loss
-from rlpyt.algos.pg.batch import LossInputs, RewardNormalizer, loss_inputs, opt_info
+from rlpyt.algos.pg.batch import LossInputs, RewardNormalizer, loss_inputs
 from rlpyt.algos.pg.minibatch import minibatches
 from rlpyt.algos.pg.ppo import PPO, PpoLoss, ppo_loss
 
@@ -15,6 +15,5 @@ __all__ = [
     "a2c_loss",
     "loss_inputs",
     "minibatches",
-    "opt_info",
     "ppo_loss",
 ]

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
     RewardNormalizer,
     loss_inputs,
-    opt_info,
     policy_gradient_agent,
 )
 from rlpyt.algos.schedule import Schedule, scheduled

@@ -3,16 +3,16 @@ the algorithms.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from rlpyt.agents.base import Agent
 from rlpyt.agents.pg import PgAgent
-from rlpyt.data import AgentInputs, OptInfo, Samples
+from rlpyt.data import AgentInputs, Samples
 from rlpyt.models.normalize import RunningMeanStd
 from rlpyt.ops.returns import (
     generalized_advantage_estimation,
@@ -28,7 +28,6 @@ __all__ = [
     "LossInputs",
     "RewardNormalizer",
     "loss_inputs",
-    "opt_info",
     "policy_gradient_agent",
 ]
 
@@ -88,28 +87,6 @@ def loss_inputs(
         valid=samples.valid,
     )
     return buffer_to(batch, agent.device), buffer_to(agent.first_state(info), agent.device)
-
-
-def opt_info(losses: Sequence[NamedTuple], norms: Sequence[Tensor]) -> OptInfo:
-    """One value per gradient step for each part of the losses, and ``gradNorm``.
-
-    One transfer from the device.
-
-    Raises:
-        RlpytError: ``diverged``, where a gradient was not finite.
-    """
-    table = torch.stack(
-        [torch.stack([*parts, norm]) for parts, norm in zip(losses, norms, strict=True)]
-    )
-    columns = table.detach().T.tolist()
-    if not all(map(math.isfinite, columns[-1])):
-        raise RlpytError(
-            "diverged",
-            f"the gradient's norm is {columns[-1][-1]}: the parameters are lost",
-            hint="lower algo.learning_rate or algo.clip_grad_norm, or look at the rewards' scale; "
-            "the newest checkpoint is from before",
-        )
-    return dict(zip([*losses[0]._fields, "gradNorm"], columns, strict=True))
 
 
 def policy_gradient_agent(agent: Agent) -> PgAgent:

@@ -8,10 +8,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rlpyt.utils.buffer import buffer_map, get_leading_dims
 
-__all__ = ["minibatches"]
+__all__ = ["channels_last_images", "minibatches"]
+
+
+def channels_last_images(tree: Any) -> Any:
+    """``tree`` [T, B, ...], its uint8 images [T, B, C, H, W] in the memory order of [T, B, H, W, C].
+
+    A convolution wants them so; once for a batch is cheaper than in every minibatch.
+    """
+
+    def arranged(leaf: Tensor) -> Tensor:
+        if leaf.dtype != torch.uint8 or leaf.dim() != 5 or leaf.shape[2] >= leaf.shape[4]:
+            return leaf
+        return leaf.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+
+    return buffer_map(arranged, tree)
 
 
 def minibatches(
@@ -38,7 +53,7 @@ def minibatches(
         states = buffer_map(lambda leaf: leaf.index_select(0, order.to(leaf.device)), state)
     else:
         gathered = buffer_map(
-            lambda leaf: leaf.flatten(0, 1).index_select(0, order.to(leaf.device)), batch
+            lambda leaf: _gather(leaf.flatten(0, 1), order.to(leaf.device)), batch
         )
         states = state
     edges = np.linspace(0, len(order), count + 1).round().astype(int).tolist()
@@ -48,3 +63,10 @@ def minibatches(
             yield part, buffer_map(lambda leaf, a=start, b=stop: leaf[a:b], states)
         else:
             yield buffer_map(lambda leaf, a=start, b=stop: leaf[a:b], gathered), states
+
+
+def _gather(leaf: Tensor, index: Tensor) -> Tensor:
+    """Rows of a leaf [N, ...]; images stay in channels_last memory."""
+    if leaf.dim() == 4 and leaf.is_contiguous(memory_format=torch.channels_last):
+        return leaf.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+    return leaf.index_select(0, index)

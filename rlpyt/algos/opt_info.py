@@ -1,0 +1,37 @@
+"""What gradient steps report, as numbers for the log."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rlpyt.data import OptInfo
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["opt_info"]
+
+
+def opt_info(losses: Sequence[NamedTuple], norms: Sequence[Tensor]) -> OptInfo:
+    """One value per gradient step for each part of the losses, and ``gradNorm``.
+
+    One transfer from the device; nothing of no steps.
+
+    Raises:
+        RlpytError: ``diverged``, where a gradient was not finite.
+    """
+    if not losses:
+        return {}
+    table = torch.stack(
+        [torch.stack([*parts, norm]) for parts, norm in zip(losses, norms, strict=True)]
+    )
+    columns = table.detach().T.tolist()
+    if not all(map(math.isfinite, columns[-1])):
+        raise RlpytError(
+            "diverged",
+            f"the gradient's norm is {columns[-1][-1]}: the parameters are lost",
+            hint="lower algo.learning_rate or algo.clip_grad_norm, or look at the rewards' scale; "
+            "the newest checkpoint is from before",
+        )
+    return dict(zip([*losses[0]._fields, "gradNorm"], columns, strict=True))

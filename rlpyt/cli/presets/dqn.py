@@ -1,0 +1,181 @@
+"""Defaults of the Q-learning family."""
+
+from dataclasses import replace
+from typing import Any
+
+from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
+from rlpyt.algos.dqn.base import QAlgorithm
+from rlpyt.algos.dqn.categorical import CategoricalDQN
+from rlpyt.algos.dqn.dqn import DQN
+from rlpyt.algos.dqn.pqn import PQN
+from rlpyt.algos.dqn.quantile import IQN, QRDQN
+from rlpyt.algos.dqn.r2d1 import R2D1
+from rlpyt.cli.presets.kinds import Kind, Recurrent
+from rlpyt.envs.atari import AtariConfig
+from rlpyt.envs.build import EnvConfig
+from rlpyt.replays.frames import FrameStorage
+from rlpyt.replays.priority import Prioritized
+from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.samplers.serial import SerialSampler
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["c51", "dqn", "iqn", "pqn", "qrdqn", "r2d1", "rainbow"]
+
+
+def dqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """DQN: with images as Dopamine has it."""
+    _check_memory("dqn", recurrent)
+    return _runner(DQN(delta_clip=None if kind == "image" else 1.0), env, kind)
+
+
+def c51(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """C51."""
+    _check_memory("c51", recurrent)
+    return _runner(CategoricalDQN(), env, kind, head="categorical")
+
+
+def qrdqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """QR-DQN, with 200 quantiles, or 50 where there are no images."""
+    _check_memory("qrdqn", recurrent)
+    n_quantiles = 200 if kind == "image" else 50
+    return _runner(QRDQN(), env, kind, head="quantile", n_quantiles=n_quantiles)
+
+
+def iqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """IQN; acts by 32 quantiles."""
+    _check_memory("iqn", recurrent)
+    n = 64 if kind == "image" else 16
+    algo = IQN(n_fractions=n, n_target_fractions=n)
+    return _runner(algo, env, kind, head="implicit", n_quantiles=32)
+
+
+def rainbow(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """Rainbow, whole: C51 with double Q-learning, three steps, priorities, dueling and noise for
+    exploration.
+    """
+    _check_memory("rainbow", recurrent)
+    runner = _runner(
+        CategoricalDQN(double=True), env, kind, head="categorical", dueling=True, noisy=True
+    )
+    assert isinstance(runner.algo, CategoricalDQN)
+    assert isinstance(runner.agent, DqnAgent)
+    beta_steps = runner.n_steps
+    replay = replace(
+        runner.algo.replay,
+        n_step_return=3,
+        prioritized=Prioritized(alpha=0.5, beta=0.4, beta_final=1.0, beta_steps=beta_steps),
+    )
+    quiet = EpsilonGreedy(initial=0.0, final=0.0, evaluation=0.0)
+    return replace(
+        runner,
+        algo=replace(runner.algo, replay=replay),
+        agent=replace(runner.agent, epsilon=quiet),
+    )
+
+
+def r2d1(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """R2D1 with an LSTM, each environment with its own ε."""
+    if kind == "image":
+        algo = R2D1(replay=_sequences(_image_replay(env), burn_in=40, length=80))
+        model: dict[str, Any] = {"dueling": True}
+        T, B, n_steps, epsilon_steps = 40, 16, 10_000_000, 100_000
+    else:
+        algo = R2D1(
+            discount=0.99,
+            replay=_sequences(ReplayBuffer(size=100_000), burn_in=0, length=20),
+            batch_size=32,
+            min_steps_learn=1_000,
+            replay_ratio=40.0,
+            learning_rate=1e-3,
+            target_update_interval=100,
+        )
+        model = {"hidden_sizes": (128,), "rnn_size": 128}
+        T, B, n_steps, epsilon_steps = 20, 8, 100_000, 10_000
+    recurrent = "lstm" if recurrent == "none" else recurrent
+    epsilon = EpsilonGreedy(final=0.4, final_min=0.4**8, steps=epsilon_steps)
+    return MinibatchRl(
+        algo=algo,
+        agent=DqnAgent(model_kwargs={"recurrent": recurrent, **model}, epsilon=epsilon),
+        sampler=SerialSampler(env=env, batch_T=T, batch_B=B),
+        n_steps=n_steps,
+    )
+
+
+def pqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """PQN; with images as published for Atari."""
+    model_kwargs: dict[str, Any] = {"layer_norm": True}
+    if recurrent != "none":
+        model_kwargs["recurrent"] = recurrent
+    if kind == "image":
+        algo = PQN(epochs=2, minibatches=32)
+        B, n_steps, epsilon = 128, 10_000_000, EpsilonGreedy(final=0.001, steps=1_000_000)
+    else:
+        algo = PQN(learning_rate=1e-3)
+        B, n_steps, epsilon = 8, 100_000, EpsilonGreedy(final=0.05, steps=50_000)
+    if recurrent != "none":  # minibatches are whole sequences
+        algo = replace(algo, minibatches=min(algo.minibatches, B // 2))
+    return MinibatchRl(
+        algo=algo,
+        agent=DqnAgent(model_kwargs=model_kwargs, epsilon=epsilon),
+        sampler=SerialSampler(env=env, batch_T=32, batch_B=B),
+        n_steps=n_steps,
+    )
+
+
+def _check_memory(name: str, recurrent: Recurrent) -> None:
+    if recurrent != "none":
+        raise RlpytError(
+            "config",
+            f"{name} learns from single transitions, --recurrent {recurrent} needs sequences",
+            hint="use r2d1 or pqn",
+        )
+
+
+def _runner(algo: QAlgorithm, env: EnvConfig, kind: Kind, **model_kwargs: Any) -> MinibatchRl:
+    """With images a batch of 32 for every 4 steps, as in all of the literature."""
+    if kind == "image":
+        fields: dict[str, Any] = {
+            "replay": _image_replay(env),
+            "clip_grad_norm": None,
+        }
+        T, B, n_steps = 4, 8, 10_000_000
+        epsilon, value_range = EpsilonGreedy(delay=20_000, steps=250_000), (-10.0, 10.0)
+    else:
+        fields = {
+            "replay": ReplayBuffer(size=100_000),
+            "batch_size": 64,
+            "min_steps_learn": 1_000,
+            "replay_ratio": 32.0,
+            "learning_rate": 1e-3,
+            "target_update_interval": 100,
+        }
+        T, B, n_steps = 4, 4, 100_000
+        epsilon, value_range = EpsilonGreedy(final=0.04, steps=10_000), (-100.0, 100.0)
+        model_kwargs["hidden_sizes"] = (256, 256)
+    return MinibatchRl(
+        algo=replace(algo, **fields),
+        agent=DqnAgent(model_kwargs=model_kwargs, epsilon=epsilon, value_range=value_range),
+        sampler=SerialSampler(env=env, batch_T=T, batch_B=B),
+        n_steps=n_steps,
+    )
+
+
+def _image_replay(env: EnvConfig) -> ReplayBuffer:
+    """A million transitions where stacked frames are kept once; else fewer, for they are larger."""
+    stack = env.atari.stack if isinstance(env.atari, AtariConfig) else env.frame_stack
+    if stack is None:
+        return ReplayBuffer(size=100_000)
+    return ReplayBuffer(size=1_000_000, storage=FrameStorage(n_frames=stack))
+
+
+def _sequences(replay: ReplayBuffer, *, burn_in: int, length: int) -> ReplayBuffer:
+    """As R2D2 has them, with the exponents that the authors of rlpyt found."""
+    return replace(
+        replay,
+        sequence_length=length,
+        burn_in=burn_in,
+        rnn_state_interval=length // 2,
+        n_step_return=5,
+        prioritized=Prioritized(alpha=0.9, beta=0.6, beta_final=0.6, eta=0.9),
+    )

@@ -1,0 +1,27 @@
+"""What decides the defaults."""
+
+from typing import Literal
+
+from gymnasium import spaces
+
+from rlpyt.data import EnvSpaces
+from rlpyt.envs.spaces import space_items
+
+__all__ = ["Kind", "Recurrent", "kind_of"]
+
+Kind = Literal["discrete", "continuous", "image"]
+"""What decides the defaults: images observed, else whether actions are real numbers."""
+
+Recurrent = Literal["none", "lstm", "gru"]
+"""Which recurrent part a model is given."""
+
+
+def kind_of(env_spaces: EnvSpaces) -> Kind:
+    """Which defaults fit these spaces."""
+    leaves = [space for _path, space in space_items(env_spaces.observation)]
+    if any(isinstance(space, spaces.Box) and len(space.shape) >= 2 for space in leaves):
+        return "image"
+    actions = [space for _path, space in space_items(env_spaces.action)]
+    if any(isinstance(space, spaces.Box) for space in actions):
+        return "continuous"
+    return "discrete"

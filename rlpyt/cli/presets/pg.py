@@ -1,0 +1,81 @@
+"""Defaults of the policy-gradient algorithms."""
+
+from dataclasses import replace
+from typing import Any
+
+from rlpyt.agents.pg import PgAgent
+from rlpyt.algos.pg.a2c import A2C
+from rlpyt.algos.pg.ppo import PPO
+from rlpyt.cli.presets.kinds import Kind, Recurrent
+from rlpyt.envs.build import EnvConfig
+from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.samplers.serial import SerialSampler
+
+__all__ = ["a2c", "ppo"]
+
+
+def ppo(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """PPO: for discrete vectors as tuned on classic control, else as published for MuJoCo and
+    Atari.
+    """
+    algo = {
+        "discrete": PPO(
+            discount=0.98,
+            gae_lambda=0.8,
+            learning_rate=1e-3,
+            learning_rate_schedule="linear",
+            ratio_clip_schedule="linear",
+            epochs=20,
+            minibatches=1,
+            entropy_loss_coeff=0.0,
+        ),
+        "continuous": PPO(
+            learning_rate=3e-4,
+            learning_rate_schedule="linear",
+            epochs=10,
+            minibatches=32,
+            entropy_loss_coeff=0.0,
+            normalize_reward=True,
+        ),
+        "image": PPO(
+            learning_rate=2.5e-4,
+            learning_rate_schedule="linear",
+            ratio_clip=0.1,
+            ratio_clip_schedule="linear",
+        ),
+    }[kind]
+    batch_T = {"discrete": 32, "continuous": 256, "image": 128}[kind]
+    if recurrent != "none":  # minibatches are whole sequences, and policy and value share a trunk
+        batch_T = 64 if kind == "discrete" else 128
+        algo = replace(
+            algo, discount=0.99, gae_lambda=0.95, epochs=10, minibatches=4, value_loss_coeff=0.1
+        )
+    return _runner(algo, env, kind, recurrent, batch_T)
+
+
+def a2c(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+    """A2C: short batches, one step each."""
+    algo = A2C(
+        learning_rate=7e-4,
+        learning_rate_schedule="linear",
+        gae_lambda=1.0 if kind == "image" else 0.95,
+        entropy_loss_coeff=0.0 if kind != "image" else 0.01,
+        normalize_reward=kind == "continuous",
+    )
+    return _runner(algo, env, kind, recurrent, 20 if recurrent != "none" else 5)
+
+
+def _runner(
+    algo: A2C | PPO, env: EnvConfig, kind: Kind, recurrent: Recurrent, batch_T: int
+) -> MinibatchRl:
+    model_kwargs: dict[str, Any] = {}
+    if kind == "continuous":
+        model_kwargs["normalize_observation"] = True
+    if recurrent != "none":
+        model_kwargs["recurrent"] = recurrent
+    return MinibatchRl(
+        algo=algo,
+        agent=PgAgent(model_kwargs=model_kwargs),
+        sampler=SerialSampler(env=env, batch_T=batch_T, batch_B=8),
+        n_steps=1_000_000 if kind != "image" else 10_000_000,
+    )
