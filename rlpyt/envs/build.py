@@ -13,6 +13,7 @@ from rlpyt.data import EnvSpaces
 from rlpyt.envs.atari import ATARI_INFO_KEYS, AtariConfig, atari_defaults
 from rlpyt.envs.atari_game import make_atari
 from rlpyt.envs.atari_vector import NATIVE_OPTIONS, AtariVectorEnv
+from rlpyt.envs.envpool import EnvPool, is_envpool
 from rlpyt.envs.gym import find_spec, make_env, named_callable
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.native import NativeVectorEnv
@@ -36,7 +37,8 @@ class EnvConfig:
 
     ``"auto"`` is decided at once, and stays decided in a copy: an Atari id gets the preprocessing
     of its convention (``ALE/Pong-v5``, ``PongNoFrameskip-v4``) and ale-py's vector environment,
-    where ``kwargs`` allow it; everything else the loop and no Atari preprocessing. The reward
+    where ``kwargs`` allow it; ``envpool/Pong-v5`` EnvPool's, with its own options as ``kwargs``;
+    everything else the loop and no Atari preprocessing. The reward
     before clipping and the end of a game are recorded with it: ``info_keys`` gets ``game_reward``
     and ``game_over``.
     """
@@ -56,8 +58,8 @@ class EnvConfig:
         if self.atari == "auto":
             self.atari = atari_defaults(self.id)
         if self.vectorization == "auto":
-            is_native = self.atari is not None and set(self.kwargs) <= set(NATIVE_OPTIONS)
-            self.vectorization = "native" if is_native else "loop"
+            is_ale = self.atari is not None and set(self.kwargs) <= set(NATIVE_OPTIONS)
+            self.vectorization = "native" if is_ale or is_envpool(self.id) else "loop"
         keys = dict.fromkeys(self.info_keys)
         if self.atari is not None:
             self.info_keys = tuple(keys | dict.fromkeys(ATARI_INFO_KEYS))
@@ -169,6 +171,8 @@ def _build_native(
 
 
 def _make_native(config: EnvConfig, n_envs: int) -> GymVectorEnv[Any, Any, Any]:
+    if is_envpool(config.id):
+        return EnvPool(str(config.id), n_envs, config.kwargs)
     make = named_callable(config.id)
     if make is not None:
         made = make(num_envs=n_envs, **config.kwargs)

@@ -6,8 +6,9 @@ from difflib import get_close_matches
 from typing import Any
 
 import gymnasium
-from gymnasium import error
+from gymnasium import error, spaces
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.wrappers import FilterObservation
 
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
@@ -40,6 +41,8 @@ def make_env(
         env_kwargs: keyword arguments of the environment's constructor or of the callable.
 
     Gymnasium's own checker is left out: what environments return is checked where they are stepped.
+    So is the ``mission`` that MiniGrid's environments tell in words, of which arrays cannot be
+    made; a task that depends on it is given as a callable that encodes it.
 
     Raises:
         RlpytError: ``env``, for an unknown id, a missing package, or a callable that returned
@@ -47,7 +50,9 @@ def make_env(
     """
     kwargs = env_kwargs or {}
     make = named_callable(env)
-    return _registered(str(env), kwargs) if make is None else _called(make, kwargs)
+    return (
+        _without_mission(_registered(str(env), kwargs)) if make is None else _called(make, kwargs)
+    )
 
 
 def named_callable(env: str | Callable[..., Any]) -> Any:
@@ -160,6 +165,13 @@ def _registered(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
         raise RlpytError("env", f"{env_id}: {cause}", hint=_nearest(env_id)) from cause
     except ImportError as cause:
         raise RlpytError("env", f"{env_id}: {cause}", hint=_extra_hint(str(cause))) from cause
+
+
+def _without_mission(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    space = env.observation_space
+    if not isinstance(space, spaces.Dict) or type(space.get("mission")).__name__ != "MissionSpace":
+        return env
+    return FilterObservation(env, [key for key in space if key != "mission"])
 
 
 def _register(env_id: str, package: str, extra: str) -> None:

@@ -33,12 +33,15 @@ _Layer = tuple[int, int, int, int]  # channels, kernel size, stride, padding
 def is_image(space: Space[Any]) -> bool:
     """Whether ``space`` is an image.
 
-    That is a uint8 Box of 2 or 3 dimensions, or a float Box of 3 with bounds [0, 1] or [0, 255].
+    That is a uint8 Box of 2 or 3 dimensions, a bool Box of 3, or a float Box of 3 with bounds
+    [0, 1] or [0, 255].
     """
     if not isinstance(space, spaces.Box):
         return False
     if space.dtype == np.uint8:
         return len(space.shape) in (2, 3)
+    if space.dtype == np.bool_:
+        return len(space.shape) == 3
     if len(space.shape) != 3 or not np.issubdtype(space.dtype, np.floating):
         return False
     return bool((space.low == 0).all() and ((space.high == 1).all() or (space.high == 255).all()))
@@ -187,6 +190,6 @@ def _output_size(shape: Sequence[int], layers: Sequence[_Layer]) -> tuple[int, i
                 "space",
                 f"an image of shape {tuple(shape)} is too small for convolutions with kernel sizes "
                 f"{[layer[1] for layer in layers]} and strides {[layer[2] for layer in layers]}",
-                hint='choose image="impala" or image="flatten", or a gymnasium ResizeObservation',
+                hint='choose image="small" or image="flatten", or a gymnasium ResizeObservation',
             )
     return height, width

@@ -86,7 +86,7 @@ class DqnModel(Model):
         *,
         hidden_sizes: Sequence[int] | None = None,
         nonlinearity: Nonlinearity = "relu",
-        image: ImageTrunk = "nature",
+        image: ImageTrunk = "auto",
         dueling: bool = False,
         noisy: bool = False,
         layer_norm: bool = False,

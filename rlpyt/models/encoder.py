@@ -21,15 +21,19 @@ from gymnasium import Space, spaces
 from torch import Tensor, nn
 
 from rlpyt.envs.spaces import space_items
-from rlpyt.models.conv2d import Conv2d, is_image
+from rlpyt.models.conv2d import Conv2d, image_size, is_image
 from rlpyt.models.mlp import Mlp, Nonlinearity
 from rlpyt.models.resnet import ImpalaResNet
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["Encoder", "ImageTrunk", "encoded_items", "encoder_for"]
 
-ImageTrunk = Literal["nature", "impala", "flatten"]
-"""How images are encoded: Mnih et al. 2015, Espeholt et al. 2018, or as plain vectors."""
+ImageTrunk = Literal["auto", "nature", "small", "impala", "flatten"]
+"""How images are encoded: Mnih et al. 2015, two small convolutions for images of a few cells
+(MiniGrid, MinAtar), Espeholt et al. 2018, or as plain vectors. ``"auto"``: small where rows or
+columns are fewer than the Nature network needs, else that."""
+
+_NATURE_LEAST = 36  # rows and columns
 
 
 @final
@@ -152,7 +156,7 @@ def encoder_for(
     *,
     hidden_sizes: Sequence[int] = (),
     nonlinearity: Nonlinearity = "tanh",
-    image: ImageTrunk = "nature",
+    image: ImageTrunk = "auto",
 ) -> Encoder:
     """An encoder for the trees of ``observation_space``, without a top-level ``action_mask``.
 
@@ -203,7 +207,19 @@ def _box_network(space: spaces.Box, image: ImageTrunk) -> _LeafNetwork:
     scale = 1 / max(float(space.high.max()), 1.0) if bytes_ or is_image(space) else 1.0
     if image == "flatten" or not (is_image(space) or (bytes_ and len(space.shape) > 1)):
         return _Vector(space.shape, scale)
-    return (Conv2d if image == "nature" else ImpalaResNet)(space.shape, scale=scale)
+    if image == "impala":
+        return ImpalaResNet(space.shape, scale=scale)
+    if image == "nature" or (image == "auto" and min(image_size(space.shape)[1:]) >= _NATURE_LEAST):
+        return Conv2d(space.shape, scale=scale)
+    return Conv2d(
+        space.shape,
+        channels=(16, 32),
+        kernel_sizes=(3, 3),
+        strides=(1, 1),
+        paddings=(0, 0),
+        feature_size=128,
+        scale=scale,
+    )
 
 
 def _is_float_vector(space: Space[Any]) -> bool:

@@ -97,7 +97,7 @@ class PgModel(Model):
         hidden_sizes: Sequence[int] | None = None,
         nonlinearity: Nonlinearity = "tanh",
         shared_trunk: bool | None = None,
-        image: ImageTrunk = "nature",
+        image: ImageTrunk = "auto",
         recurrent: Literal["none", "lstm", "gru"] = "none",
         rnn_size: int = 128,
         init_log_std: float = 0.0,

@@ -187,3 +187,12 @@ def test_env_name():
     assert env_name("CartPole-v1") == "CartPole-v1"
     assert env_name(CartPoleEnv) == "gymnasium.envs.classic_control.cartpole:CartPoleEnv"
     assert env_name(partial(CartPoleEnv)).endswith("partial")
+
+
+def test_the_mission_of_minigrid_is_left_out():
+    pytest.importorskip("minigrid", reason="the optional package minigrid is not installed")
+    env = make_env("MiniGrid-Empty-5x5-v0")
+    assert set(env.observation_space.spaces) == {"direction", "image"}
+    observation, _info = env.reset(seed=0)
+    assert set(observation) == {"direction", "image"}
+    env.close()

@@ -140,3 +140,21 @@ def test_errors():
         encoder_for(VECTOR, image="natur")
     with pytest.raises(RlpytError, match="4 dimensions"):
         encoder_for(spaces.Box(0, 255, (4, 84, 84, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "size"),
+    [
+        ((7, 7, 3), np.uint8, 128),
+        ((10, 10, 4), np.bool_, 128),
+        ((35, 36, 3), np.uint8, 128),
+        ((36, 36, 3), np.uint8, 512),
+        ((4, 84, 84), np.uint8, 512),
+    ],
+)
+def test_images_of_a_few_cells_get_a_small_trunk_by_themselves(shape, dtype, size):
+    space = spaces.Box(0, 255 if dtype == np.uint8 else 1, shape, dtype)
+    encoder = encoder_for(space)
+    assert encoder.feature_size == size
+    image = torch.from_numpy(space.sample())[None]
+    assert encoder(image).shape == (1, size)

@@ -1,0 +1,83 @@
+"""EnvPool's tasks by their id: they repeat, resume, end episodes rightly, refuse in one line."""
+
+import numpy as np
+import pytest
+from env_fakes import allocate, assert_same_course, assert_same_tree, copy_tree
+
+from rlpyt.data import EnvStep
+from rlpyt.envs.build import EnvConfig, build_vector_env
+from rlpyt.envs.vector import VectorEnv
+from rlpyt.utils.errors import RlpytError
+
+pytest.importorskip("envpool", reason="the optional package envpool is not installed")
+
+T, B = 60, 3
+
+
+def cartpole(max_episode_steps: int = 500) -> EnvConfig:
+    return EnvConfig(id="envpool/CartPole-v1", kwargs={"max_episode_steps": max_episode_steps})
+
+
+def start(config: EnvConfig, seed: int = 1) -> tuple[VectorEnv, object, EnvStep]:
+    env = build_vector_env(config, range(B), seed=seed)
+    observation, out = allocate(env)
+    env.reset(observation)
+    return env, observation, out
+
+
+def course(env: VectorEnv, out: EnvStep, steps: int) -> tuple[list[EnvStep], np.ndarray]:
+    found, valid = [], []
+    for t in range(steps):
+        valid.append(env.step(np.full(B, t // 2 % 2), out).copy())
+        found.append(copy_tree(out))
+    return found, np.array(valid)
+
+
+def test_the_id_alone_makes_it_native():
+    assert cartpole().vectorization == "native"
+
+
+def test_a_seed_repeats_and_another_differs():
+    found = []
+    for seed in (1, 1, 2):
+        env, observation, out = start(cartpole(), seed)
+        found.append((copy_tree(observation), course(env, out, T)[0]))
+        env.close()
+    assert_same_tree(found[0][0], found[1][0])
+    assert_same_course(found[0][1], found[1][1])
+    assert not np.array_equal(found[0][0], found[2][0])
+
+
+def test_a_cut_episode_is_truncated_and_the_step_that_starts_the_next_is_no_transition():
+    env, _observation, out = start(cartpole(max_episode_steps=5))
+    steps, valid = course(env, out, 8)
+    env.close()
+    assert [step.truncated.all() for step in steps[:5]] == [False] * 4 + [True]
+    assert not any(step.terminated.any() for step in steps)
+    assert valid.all(axis=1).tolist() == [True] * 5 + [False] + [True] * 2
+    np.testing.assert_array_equal(steps[4].final_observation, steps[4].observation)
+
+
+def test_it_resumes_exactly():
+    env, _observation, out = start(cartpole())
+    course(env, out, 25)
+    state = env.state_dict()
+    expected, _valid = course(env, out, T)
+    env.close()
+    env, observation, out = start(cartpole(), seed=1)
+    assert env.load_state_dict(state, observation)
+    assert_same_course(course(env, out, T)[0], expected)
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("config", "error"),
+    [
+        (EnvConfig(id="envpool/Pongg-v5"), "EnvPool has no task 'Pongg-v5' - did you mean 'Pong"),
+        (EnvConfig(id="envpool/Pong-v5", kwargs={"skip": 4}), "does not make Pong-v5 with.*skip"),
+        (EnvConfig(id="envpool/Pong-v5", frame_stack=4), "frame_stack is not available"),
+    ],
+)
+def test_what_it_cannot_do_is_told(config, error):
+    with pytest.raises(RlpytError, match=error):
+        build_vector_env(config, range(B), seed=0)
