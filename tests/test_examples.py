@@ -37,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_examples_are_numbered() -> None:
-    assert [path.name.partition("_")[0] for path in EXAMPLES] == ["1", "2", "3", "4", "5"]
+    assert [path.name.partition("_")[0] for path in EXAMPLES] == ["1", "2", "3", "4", "5", "6"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from peers.settings import NOT_INSTALLED, Settings
+from peers.settings import NOT_INSTALLED
 
 __all__ = ["FIELD", "OURS", "Entry", "Outcome", "run_entry", "run_rounds"]
 
@@ -26,16 +26,25 @@ class Entry:
     module: str  # in peers/
     install: str = ""
     variant: str = ""
+    is_ours: bool = False
+    threads: int | None = None  # of torch; None: as the settings have it
 
 
 OURS = (
-    Entry(name="rlpyt", label="rlpyt", module="ours"),
-    Entry(name="rlpyt-compile", label="rlpyt (compile)", module="ours", variant="compile"),
+    Entry(name="rlpyt", label="rlpyt", module="ours", is_ours=True),
+    Entry(
+        name="rlpyt-compile",
+        label="rlpyt (compile)",
+        module="ours",
+        variant="compile",
+        is_ours=True,
+    ),
     Entry(
         name="rlpyt-compile-native",
         label="rlpyt (compile, native env)",
         module="ours",
         variant="compile-native",
+        is_ours=True,
     ),
 )
 FIELD = (
@@ -92,19 +101,30 @@ class Outcome:
 
 
 def run_entry(
-    entry: Entry, settings: Settings, python: str, *, check: bool, timeout: float
+    entry: Entry,
+    settings: Any,
+    python: str,
+    *,
+    check: bool,
+    timeout: float,
+    worker: str = "peers.worker",
 ) -> dict[str, Any] | str:
-    """Run ``entry`` in a fresh process; its result, or the reason why there is none in one line."""
-    arguments = asdict(replace(settings, variant=entry.variant))
+    """Run ``entry`` in a fresh process; its result, or the reason why there is none in one line.
+
+    ``settings`` are :class:`peers.settings.Settings`, or those of another benchmark, which its
+    ``worker`` knows.
+    """
+    threads = settings.threads if entry.threads is None else entry.threads
+    arguments = asdict(replace(settings, variant=entry.variant, threads=threads))
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        command = [python, "-m", "peers.worker", entry.module, str(result), json.dumps(arguments)]
+        command = [python, "-m", worker, entry.module, str(result), json.dumps(arguments)]
         load = os.getloadavg()[0]
         try:
             done = subprocess.run(
                 [*command, *(["--check"] if check else [])],
                 cwd=folder,  # libraries leave their run folders where they start
-                env=_environment(entry, settings.threads),
+                env=_environment(entry, threads),
                 capture_output=True,
                 text=True,
                 timeout=timeout,
@@ -126,13 +146,14 @@ def run_entry(
 
 def run_rounds(
     entries: Sequence[Entry],
-    settings: Settings,
+    settings: Any,
     pythons: Mapping[str, str],
     *,
     rounds: int,
     check: bool,
     timeout: float,
     tell: Callable[[str], None],
+    worker: str = "peers.worker",
 ) -> list[Outcome]:
     """Every entry in turn, ``rounds`` times; round r starts with entry r, its seed is ``seed +
     r``.
@@ -146,7 +167,7 @@ def run_rounds(
             entry = outcome.entry
             python = pythons.get(entry.name, pythons.get(entry.module, sys.executable))
             seeded = replace(settings, seed=settings.seed + number)
-            got = run_entry(entry, seeded, python, check=check, timeout=timeout)
+            got = run_entry(entry, seeded, python, check=check, timeout=timeout, worker=worker)
             if isinstance(got, str):
                 outcome.trouble = got
                 tell(f"{entry.label}: {got}")
@@ -157,7 +178,7 @@ def run_rounds(
 
 
 def _environment(entry: Entry, threads: int) -> dict[str, str]:
-    paths = [str(BENCHMARKS), *([str(BENCHMARKS.parent)] if entry in OURS else [])]
+    paths = [str(BENCHMARKS), *([str(BENCHMARKS.parent)] if entry.is_ours else [])]
     pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     return {
         **os.environ,

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from peers.contest import OURS, Outcome
+from peers.contest import Outcome
 from peers.settings import Settings
 
 __all__ = ["check_table", "machine", "settings_line", "speed_table"]
@@ -51,7 +51,7 @@ def speed_table(outcomes: Sequence[Outcome]) -> Table:
     time is the better one where other processes run.
     """
     table = Table(title="PPO on CartPole-v1: the whole training loop")
-    ours = [outcome for outcome in outcomes if outcome.entry in OURS and outcome.rounds]
+    ours = [outcome for outcome in outcomes if outcome.entry.is_ours and outcome.rounds]
     for column in ("implementation", "version"):
         table.add_column(column)
     measures = ("steps/s", "min - max", "CPU s / 1k steps", "start + warm-up s", "return")

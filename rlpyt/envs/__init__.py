@@ -8,6 +8,7 @@ from rlpyt.envs.check_report import EnvReport, Finding, print_report
 from rlpyt.envs.classic import masked_velocity_cartpole
 from rlpyt.envs.gym import env_name, make_env
 from rlpyt.envs.loop import LoopVectorEnv
+from rlpyt.envs.memory_corridor import MemoryCorridor
 from rlpyt.envs.native import NativeVectorEnv
 from rlpyt.envs.spaces import (
     action_from_tree,
@@ -26,6 +27,7 @@ __all__ = [
     "EnvReport",
     "Finding",
     "LoopVectorEnv",
+    "MemoryCorridor",
     "NativeVectorEnv",
     "StatefulEnv",
     "VectorEnv",

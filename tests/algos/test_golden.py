@@ -5,13 +5,15 @@ A difference is a change of the mathematics: mean it, say so, and rewrite the nu
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from golden_q import Q_CASES, after_three_q_updates
 from gymnasium import spaces
-from toy_envs import ACTIONS, CPU, parameters
+from toy_envs import ACTIONS, CPU, golden_numbers
 
 from rlpyt.agents.pg import AgentInfo, PgAgent
 from rlpyt.algos.pg.a2c import A2C
@@ -28,7 +30,7 @@ LSTM = {"recurrent": "lstm", "rnn_size": 6, "hidden_sizes": (8,)}
 GRU = {"recurrent": "gru", "rnn_size": 6, "hidden_sizes": (8,)}
 RATES = {"learning_rate": 0.01, "learning_rate_schedule": "linear"}
 PPO_OPTIONS = {"epochs": 2, "minibatches": 3, "ratio_clip": 0.25, **RATES}
-CASES = {
+PG_CASES = {
     "a2c discrete": (A2C(**RATES), "discrete", MODEL, False),
     "a2c box normalized": (A2C(normalize_advantage=True, **RATES), "box", MODEL, True),
     "a2c dict lstm": (A2C(gae_lambda=0.9, **RATES), "dict", LSTM, False),
@@ -86,7 +88,7 @@ def fixed_batch(agent, action_space, masked):
 
 
 def after_three_updates(algo, action, model_kwargs, masked):
-    """Sums of parameters and of their squares, and the last value of each reported number."""
+    """The numbers of a policy-gradient algorithm."""
     agent = PgAgent(model_kwargs=model_kwargs)
     agent.initialize(EnvSpaces(OBSERVATION, ACTIONS[action]), seed=0, device=CPU)
     agent.model.double()
@@ -98,18 +100,18 @@ def after_three_updates(algo, action, model_kwargs, masked):
     for itr in range(3):
         opt_info = algo.optimize_agent(itr, samples)
     assert all(leaf.dtype == torch.float64 for leaf in leaves(samples.agent_info))
-    found = parameters(agent)
-    assert {p.dtype for p in found.values()} == {torch.float64}
-    return {
-        "sums": {name: p.sum().item() for name, p in found.items()},
-        "squares": {name: p.square().sum().item() for name, p in found.items()},
-        "opt_info": {name: values[-1] for name, values in opt_info.items()},
-    }
+    return golden_numbers(agent, opt_info)
+
+
+CASES = {
+    **{name: partial(after_three_updates, *case) for name, case in PG_CASES.items()},
+    **{name: partial(after_three_q_updates, *case) for name, case in Q_CASES.items()},
+}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_three_updates_end_at_the_golden_numbers(case, request):
-    found = after_three_updates(*CASES[case])
+    found = CASES[case]()
     if request.config.getoption("update_golden"):
         kept = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
         kept = {name: kept[name] for name in CASES if name in kept} | {case: found}

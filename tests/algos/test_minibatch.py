@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlpyt.algos.pg.minibatch import minibatches
+from rlpyt.algos.pg.minibatch import channels_last_images, minibatches
 from rlpyt.utils.collections import NamedArrayTuple
 
 
@@ -84,3 +84,23 @@ def test_the_batch_itself_is_left_alone():
         initial.hidden.zero_()
     assert torch.equal(batch.number, torch.arange(16).reshape(4, 4))
     assert torch.equal(state.hidden[:, 0], torch.arange(4.0))
+
+
+def test_images_are_rearranged_in_memory_alone():
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (6, 4, 3, 8, 9), dtype=torch.uint8, generator=draw)
+    batch = Batch(torch.arange(24.0).view(6, 4), images)
+    arranged = channels_last_images(batch)
+    assert torch.equal(arranged.image, images)
+    assert arranged.image.stride()[2:] == (1, 27, 3)
+    assert arranged.number is batch.number
+    rng = [np.random.default_rng(0) for _ in range(2)]
+    pairs = zip(
+        minibatches(batch, None, 3, rng[0], sequences=False),
+        minibatches(arranged, None, 3, rng[1], sequences=False),
+        strict=True,
+    )
+    for (plain, _), (ours, _) in pairs:
+        assert torch.equal(plain.image, ours.image)
+        assert torch.equal(plain.number, ours.number)
+        assert ours.image.is_contiguous(memory_format=torch.channels_last)

@@ -90,3 +90,14 @@ def parameters(agent):
 
 def gradients(agent):
     return {name: p.grad.clone() for name, p in agent.model.named_parameters()}
+
+
+def golden_numbers(agent, opt_info):
+    """Sums of parameters and of their squares, and the last value of each reported number."""
+    found = parameters(agent)
+    assert {p.dtype for p in found.values()} == {torch.float64}
+    return {
+        "sums": {name: p.sum().item() for name, p in found.items()},
+        "squares": {name: p.square().sum().item() for name, p in found.items()},
+        "opt_info": {name: values[-1] for name, values in opt_info.items()},
+    }

@@ -16,7 +16,7 @@ __all__ = ["channels_last_images", "minibatches"]
 
 
 def channels_last_images(tree: Any) -> Any:
-    """``tree`` [T, B, ...], its uint8 images [T, B, C, H, W] in the memory order of [T, B, H, W, C].
+    """``tree`` [T, B, ...], its uint8 images [T, B, C, H, W] in memory as [T, B, H, W, C].
 
     A convolution wants them so; once for a batch is cheaper than in every minibatch.
     """

@@ -24,7 +24,7 @@ from rlpyt.algos.pg.batch import (
     loss_inputs,
     policy_gradient_agent,
 )
-from rlpyt.algos.pg.minibatch import minibatches
+from rlpyt.algos.pg.minibatch import channels_last_images, minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.ops.losses import normalize, valid_mean
@@ -179,6 +179,8 @@ class PPO(RlAlgorithm):
         clip = torch.tensor(ratio_clip, device=self._agent.device)
         reward = samples.reward if self._rewards is None else self._rewards(samples)
         batch, state = loss_inputs(self._agent, samples, reward, self.discount, self.gae_lambda)
+        if not self._agent.recurrent:
+            batch = batch._replace(agent_inputs=channels_last_images(batch.agent_inputs))
         if self.normalize_advantage == "batch":
             batch = batch._replace(advantage=normalize(batch.advantage, batch.valid))
         losses: list[PpoLoss] = []

@@ -1,0 +1,67 @@
+"""What the benchmarks on Pong print: one row for each implementation and number of threads."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from rich.table import Table
+
+from peers.contest import Outcome
+
+__all__ = ["speed_table", "verdict"]
+
+
+def speed_table(outcomes: Sequence[Outcome], title: str) -> Table:
+    """Speed of each, and how many times as fast the best of ours is, by wall clock and CPU time."""
+    table = Table(title=title)
+    ours = _best([outcome for outcome in outcomes if outcome.entry.is_ours])
+    for column in ("implementation", "version"):
+        table.add_column(column)
+    measures = ("threads", "steps/s", "min - max", "CPU s / 1k steps", "cores used", "return")
+    for column in (*measures, f"{_name(ours)} / this (CPU)" if ours else "-"):
+        table.add_column(column, justify="right")
+    for outcome in outcomes:
+        if not outcome.rounds:
+            table.add_row(outcome.entry.label, outcome.trouble)
+            continue
+        speeds = [result["steps_per_s"] for result in outcome.rounds]
+        returns = [r["final_return"] for r in outcome.rounds if r["final_return"] is not None]
+        table.add_row(
+            outcome.entry.label,
+            outcome.rounds[0]["version"],
+            str(outcome.rounds[0]["threads"]),
+            f"{median(speeds):,.0f}",
+            f"{min(speeds):,.0f} - {max(speeds):,.0f}",
+            f"{median(1000 * r['cpu_s'] / r['steps'] for r in outcome.rounds):.2f}",
+            f"{median(r['cpu_s'] / r['wall_s'] for r in outcome.rounds):.2f}",
+            f"{median(returns):.1f}" if returns else "-",
+            _ratios(ours, outcome) if ours else "-",
+        )
+    return table
+
+
+def verdict(outcomes: Sequence[Outcome]) -> str:
+    """The best of ours over the best peer, each with its best number of threads."""
+    ours = _best([outcome for outcome in outcomes if outcome.entry.is_ours])
+    peer = _best([outcome for outcome in outcomes if not outcome.entry.is_ours])
+    if ours is None or peer is None:
+        return "no ratio: only one side took part"
+    return f"{_name(ours)} / best peer, {_name(peer)}: {_ratios(ours, peer)} (by CPU time)"
+
+
+def _name(outcome: Outcome) -> str:
+    threads = outcome.rounds[0]["threads"]
+    return f"{outcome.entry.label}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _best(outcomes: Sequence[Outcome]) -> Outcome | None:
+    run = [outcome for outcome in outcomes if outcome.rounds]
+    return max(run, key=lambda o: median(r["steps_per_s"] for r in o.rounds), default=None)
+
+
+def _ratios(ours: Outcome, other: Outcome) -> str:
+    pairs = list(zip(ours.rounds, other.rounds, strict=False))
+    wall = median(our["steps_per_s"] / their["steps_per_s"] for our, their in pairs)
+    cpu = median(
+        (their["cpu_s"] / their["steps"]) / (our["cpu_s"] / our["steps"]) for our, their in pairs
+    )
+    return f"{wall:.2f} ({cpu:.2f})"

@@ -1,0 +1,215 @@
+"""Every member of the Q-learning family learns: a short walk quickly, CartPole with time, and what
+takes memory with memory only.
+"""
+
+from dataclasses import replace
+from typing import Any, final
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
+from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1, CategoricalDQN, QAlgorithm
+from rlpyt.envs import EnvConfig, MemoryCorridor
+from rlpyt.replays.priority import Prioritized
+from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.runners.evaluator import Evaluator
+from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.samplers.serial import SerialSampler
+
+
+@final
+class Detour(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
+    """Five places in a row: 0.2 to the left of them, 1 to the right, and the end at both.
+
+    From the leftmost place 1 is five steps away, so that only who looks ahead always goes there.
+    """
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(0.0, 1.0, (5,), np.float32)
+        self.action_space = spaces.Discrete(2)
+
+    def _seen(self) -> np.ndarray[Any, Any]:
+        seen: np.ndarray[Any, Any] = np.eye(5, dtype=np.float32)[min(max(self.place, 0), 4)]
+        return seen
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+        super().reset(seed=seed)
+        self.place = int(self.np_random.integers(5))
+        return self._seen(), {}
+
+    def step(
+        self, action: np.int64
+    ) -> tuple[np.ndarray[Any, Any], float, bool, bool, dict[str, Any]]:
+        self.place += 1 if action == 1 else -1
+        reward = {-1: 0.2, 5: 1.0}.get(self.place, 0.0)
+        return self._seen(), reward, reward > 0.0, False, {}
+
+
+def mean_return(runner: MinibatchRl, episodes: int = 50) -> float:
+    """Train; then the mean of greedy episodes, on seeds that training never used."""
+    runner.train()
+    evaluator = Evaluator(episodes=episodes, n_envs=10)
+    evaluator.initialize(runner.agent, runner.sampler, seed=1_000 + runner.seed, discount=1.0)
+    trajs = evaluator.evaluate(0)
+    evaluator.shutdown()
+    assert len(trajs) == episodes
+    return sum(traj.Return for traj in trajs) / episodes
+
+
+EVEN = Prioritized(alpha=0.5, beta=0.5, beta_final=0.5)  # as Dopamine's Rainbow
+PRIORITIZED = ReplayBuffer(prioritized=EVEN)
+N_STEP = ReplayBuffer(n_step_return=3)
+BOTH = ReplayBuffer(prioritized=EVEN, n_step_return=3)
+CATEGORICAL = {"head": "categorical"}
+QUANTILE = {"head": "quantile", "n_quantiles": 32}
+IMPLICIT = {"head": "implicit", "n_quantiles": 32}
+VARIANTS: dict[str, tuple[QAlgorithm, dict[str, Any]]] = {
+    "dqn": (DQN(), {}),
+    "double": (DQN(double=True), {}),
+    "dueling": (DQN(), {"dueling": True}),
+    "prioritized": (DQN(replay=PRIORITIZED), {}),
+    "n_step": (DQN(replay=N_STEP), {}),
+    "noisy": (DQN(), {"noisy": True}),
+    "categorical": (CategoricalDQN(), CATEGORICAL),
+    "rainbow": (
+        CategoricalDQN(double=True, replay=BOTH),
+        {**CATEGORICAL, "dueling": True, "noisy": True},
+    ),
+    "qrdqn": (QRDQN(), QUANTILE),
+    "iqn": (IQN(n_fractions=8, n_target_fractions=8), IMPLICIT),
+}
+
+
+def walk_runner(variant: str) -> MinibatchRl:
+    algo, model_kwargs = VARIANTS[variant]
+    algo = replace(
+        algo,
+        discount=0.9,
+        batch_size=32,
+        min_steps_learn=200,
+        replay_ratio=8.0,
+        learning_rate=3e-3,
+        target_update_interval=20,
+        replay=replace(algo.replay, size=5_000),
+    )
+    agent = DqnAgent(
+        model_kwargs={"hidden_sizes": (32,), **model_kwargs},
+        epsilon=EpsilonGreedy(final=0.2, steps=1_000),
+        value_range=(-1.0, 2.0),
+    )
+    env = EnvConfig(id=Detour, time_limit=20)
+    sampler = SerialSampler(env=env, batch_T=4, batch_B=4)
+    return MinibatchRl(algo=algo, agent=agent, sampler=sampler, n_steps=2_000, device="cpu")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_looks_ahead(variant: str) -> None:
+    """Who takes the nearest reward earns 0.8 at most: from the leftmost place it is the 0.2."""
+    assert mean_return(walk_runner(variant)) == 1.0
+
+
+def corridor_runner(memory: bool, *, length: int, n_steps: int, seed: int = 0) -> MinibatchRl:
+    """R2D1 with an LSTM, or DQN without memory."""
+    common: dict[str, Any] = {
+        "min_steps_learn": 500,
+        "learning_rate": 1e-3,
+        "learning_rate_schedule": "linear",
+        "target_update_interval": 50,
+        "optim_kwargs": {"eps": 1e-5},
+    }
+    sequences = ReplayBuffer(
+        size=50_000,
+        sequence_length=length + 2,
+        burn_in=4,
+        rnn_state_interval=4,
+        n_step_return=5,
+        prioritized=Prioritized(alpha=0.9, beta=0.6, beta_final=0.6),
+    )
+    algo: QAlgorithm = (
+        R2D1(
+            discount=0.99,
+            replay=sequences,
+            replay_ratio=4.0 * (length + 2),
+            batch_size=32,
+            **common,
+        )
+        if memory
+        else DQN(replay=ReplayBuffer(size=50_000), batch_size=64, replay_ratio=16.0, **common)
+    )
+    lstm = {"recurrent": "lstm", "rnn_size": 64, "hidden_sizes": (64,)}
+    epsilon = EpsilonGreedy(final=0.05, steps=n_steps // 5)
+    return MinibatchRl(
+        algo=algo,
+        agent=DqnAgent(model_kwargs=lstm if memory else {}, epsilon=epsilon),
+        sampler=SerialSampler(
+            env=EnvConfig(id=MemoryCorridor, kwargs={"length": length}), batch_T=10, batch_B=8
+        ),
+        n_steps=n_steps,
+        seed=seed,
+        device="cpu",
+    )
+
+
+def test_remembers_with_memory_only() -> None:
+    """Two steps after the cue; without memory the expected return is 0 at best."""
+    assert mean_return(corridor_runner(True, length=2, n_steps=4_000), 200) == 1.0
+    assert mean_return(corridor_runner(False, length=2, n_steps=4_000), 200) < 0.3
+
+
+@pytest.mark.learning
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(3))
+def test_remembers_a_long_corridor(seed: int) -> None:
+    """Without memory the mean of 200 episodes is 0 at best, and its standard error is 0.07."""
+    with_memory = corridor_runner(True, length=10, n_steps=30_000, seed=seed)
+    assert mean_return(with_memory, 200) >= 0.95
+    without = corridor_runner(False, length=10, n_steps=30_000, seed=seed)
+    assert mean_return(without, 200) < 0.3
+
+
+def cartpole_runner(variant: str, *, n_steps: int, seed: int) -> MinibatchRl:
+    """The settings of ``rlpyt train`` for observations that are no images."""
+    algo, model_kwargs = VARIANTS[variant]
+    noisy = model_kwargs.get("noisy", False)
+    algo = replace(
+        algo,
+        discount=0.98,
+        batch_size=256,
+        min_steps_learn=1_000,
+        replay_ratio=64.0,
+        learning_rate=1e-3,
+        learning_rate_schedule="linear",
+        target_update_interval=50,
+        replay=replace(algo.replay, size=100_000),
+    )
+    agent = DqnAgent(
+        model_kwargs={"hidden_sizes": (256, 256), **model_kwargs},
+        epsilon=EpsilonGreedy(
+            initial=0.0 if noisy else 1.0, final=0.0 if noisy else 0.04, steps=10_000
+        ),
+        value_range=(-100.0, 100.0),
+    )
+    sampler = SerialSampler(env="CartPole-v1", batch_T=4, batch_B=4)
+    return MinibatchRl(algo=algo, agent=agent, sampler=sampler, n_steps=n_steps, seed=seed)
+
+
+@pytest.mark.learning
+@pytest.mark.timeout(1200)
+def test_dqn_balances_the_pole() -> None:
+    """Solved, 475 of 500, after 50k steps by four of five seeds."""
+    runners = [cartpole_runner("dqn", n_steps=50_000, seed=seed) for seed in range(5)]
+    returns = [mean_return(runner) for runner in runners]
+    assert sum(found >= 475.0 for found in returns) >= 4, returns
+
+
+@pytest.mark.learning
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "dqn"])
+def test_every_variant_balances_the_pole(variant: str) -> None:
+    """After 100k steps."""
+    assert mean_return(cartpole_runner(variant, n_steps=100_000, seed=0)) >= 475.0
