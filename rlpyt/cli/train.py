@@ -136,6 +136,7 @@ COMMAND = Command(
         "examples:\n"
         "  rlpyt train ppo CartPole-v1 --steps 100000 --seed 0 --out data/cartpole\n"
         "  rlpyt train a2c Acrobot-v1 --n-envs 16 algo.learning_rate=1e-3\n"
+        "  rlpyt train dqn ALE/Pong-v5 algo.double=true agent.model_kwargs.dueling=true\n"
         "  rlpyt train ppo CartPole-v1 --sampler cpu --workers 2 sampler.group_size=4\n"
         "  rlpyt train ppo Pendulum-v1 --eval-episodes 20 "
         "agent.model_kwargs.hidden_sizes=[256,256]\n"
