@@ -97,7 +97,7 @@ def test_orthogonal_kernels():
 
 
 def test_errors_name_the_remedy():
-    with pytest.raises(RlpytError, match=r"shape \(7, 7, 3\) is too small.*impala"):
+    with pytest.raises(RlpytError, match=r"shape \(7, 7, 3\) is too small.*small"):
         Conv2d((7, 7, 3))
     with pytest.raises(RlpytError, match="one entry per layer"):
         Conv2d((4, 84, 84), channels=(32, 64))
