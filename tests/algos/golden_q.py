@@ -8,7 +8,7 @@ from gymnasium import spaces
 from toy_envs import CPU, golden_numbers
 
 from rlpyt.agents.dqn import DqnAgent, DqnAgentInfo
-from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1, CategoricalDQN, QAlgorithm
+from rlpyt.algos.dqn import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN, QAlgorithm
 from rlpyt.data import BatchSpec, EnvSpaces, Samples
 from rlpyt.ops.categorical import categorical_support
 from rlpyt.replays.priority import Prioritized
@@ -63,6 +63,10 @@ Q_CASES: dict[str, tuple[QAlgorithm, dict[str, Any]]] = {
     "r2d1 lstm": (r2d1(), {"recurrent": "lstm"}),
     "r2d1 gru dueling": (r2d1(double=False), {"recurrent": "gru", "dueling": True}),
 }
+PQN_CASES: dict[str, dict[str, Any]] = {
+    "pqn": {},
+    "pqn lstm dueling": {"recurrent": "lstm", "dueling": True},
+}
 SIZES = {"hidden_sizes": (8,), "n_atoms": 11, "n_quantiles": 8, "rnn_size": 6, "n_cosines": 5}
 
 
@@ -103,14 +107,35 @@ def fixed_samples(agent: DqnAgent) -> Samples:
     )
 
 
-def after_three_q_updates(algo: QAlgorithm, model_kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of a Q-learning algorithm."""
+def fixed_agent(model_kwargs: dict[str, Any], rng: np.random.Generator) -> DqnAgent:
+    """With parameters from numpy alone."""
     agent = DqnAgent(model_kwargs={**SIZES, **model_kwargs})
     agent.initialize(SPACES, seed=0, device=CPU)
     agent.model.double()
-    rng = np.random.default_rng(7)
     for parameter in agent.model.parameters():
         parameter.data = torch.tensor(0.4 * rng.standard_normal(parameter.shape))
+    return agent
+
+
+def after_three_pqn_updates(model_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of PQN: one batch, three epochs of one step."""
+    rng = np.random.default_rng(7)
+    agent = fixed_agent({"layer_norm": True, **model_kwargs}, rng)
+    algo = PQN(discount=0.9, learning_rate=0.01, epochs=3, minibatches=1, clip_grad_norm=1.0)
+    algo.initialize(agent, n_itr=1, batch_spec=BatchSpec(T, B), seed=3)
+    samples = fixed_samples(agent)._replace(
+        bootstrap_value=torch.tensor(rng.standard_normal((T, B))),
+        valid=torch.tensor(rng.random((T, B)) < 0.8),
+    )
+    opt_info = algo.optimize_agent(0, samples)
+    assert len(opt_info["loss"]) == 3
+    return golden_numbers(agent, opt_info)
+
+
+def after_three_q_updates(algo: QAlgorithm, model_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a Q-learning algorithm."""
+    rng = np.random.default_rng(7)
+    agent = fixed_agent(model_kwargs, rng)
     if agent.support is not None:
         agent.support = categorical_support(-4.0, 4.0, len(agent.support), torch.float64)
     algo.initialize(agent, n_itr=1, batch_spec=BatchSpec(T, B), seed=3)

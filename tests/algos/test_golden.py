@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden_q import Q_CASES, after_three_q_updates
+from golden_q import PQN_CASES, Q_CASES, after_three_pqn_updates, after_three_q_updates
 from gymnasium import spaces
 from toy_envs import ACTIONS, CPU, golden_numbers
 
@@ -106,6 +106,7 @@ def after_three_updates(algo, action, model_kwargs, masked):
 CASES = {
     **{name: partial(after_three_updates, *case) for name, case in PG_CASES.items()},
     **{name: partial(after_three_q_updates, *case) for name, case in Q_CASES.items()},
+    **{name: partial(after_three_pqn_updates, model) for name, model in PQN_CASES.items()},
 }
 
 

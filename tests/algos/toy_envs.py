@@ -67,10 +67,22 @@ def walk(action="discrete", time_limit=6, **kwargs):
     return EnvConfig(id=partial(Walk, action, **kwargs), time_limit=time_limit)
 
 
-def make(algo, env, *, T, B, seed=0, n_itr=10, mid_batch_reset=True, double=False, **model_kwargs):
+def make(
+    algo,
+    env,
+    *,
+    T,
+    B,
+    seed=0,
+    n_itr=10,
+    mid_batch_reset=True,
+    double=False,
+    AgentCls=PgAgent,
+    **model_kwargs,
+):
     """Initialised agent and sampler; ``algo`` is initialised with them."""
     sampler = SerialSampler(env=env, batch_T=T, batch_B=B, mid_batch_reset=mid_batch_reset)
-    agent = PgAgent(model_kwargs=model_kwargs)
+    agent = AgentCls(model_kwargs=model_kwargs)
     agent.initialize(sampler.env_spaces(), seed=seed, device=CPU)
     if double:
         agent.model.double()

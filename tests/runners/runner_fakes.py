@@ -11,7 +11,10 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from rlpyt.agents.base import Agent
+from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
 from rlpyt.agents.pg import PgAgent
+from rlpyt.algos.dqn import PQN
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.checkpoint.checkpointer import Checkpointer
@@ -113,11 +116,21 @@ def small_runner(
     """64 steps an iteration, observations and rewards normalised."""
     model = {"hidden_sizes": [8], "normalize_observation": True, "recurrent": recurrent}
     model |= {"rnn_size": 4} if recurrent != "none" else {}
-    common = {"learning_rate": 1e-2, "learning_rate_schedule": "linear", "normalize_reward": True}
-    kinds = {"ppo": PPO(epochs=2, minibatches=2, **common), "a2c": A2C(**common)}
+    rates = {"learning_rate": 1e-2, "learning_rate_schedule": "linear"}
+    common = {**rates, "normalize_reward": True}
+    kinds = {
+        "ppo": PPO(epochs=2, minibatches=2, **common),
+        "a2c": A2C(**common),
+        "pqn": PQN(epochs=2, minibatches=2, **rates),
+    }
+    if algo == "pqn":
+        epsilon = EpsilonGreedy(final=0.1, steps=32 * n_itr)
+        agent: Agent = DqnAgent(model_kwargs=model, epsilon=epsilon)
+    else:
+        agent = PgAgent(model_kwargs=model)
     return MinibatchRl(
         algo=kinds[algo],
-        agent=PgAgent(model_kwargs=model),
+        agent=agent,
         sampler=SerialSampler(
             env=EnvConfig(id="runner_fakes:Drift", kwargs={"continuous": continuous}),
             batch_T=16,

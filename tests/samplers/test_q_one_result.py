@@ -12,7 +12,7 @@ from parallel_fakes import ENVS, FEW_CPUS, LAYOUTS, PARALLEL, Result, assert_sam
 from sampler_fakes import CPU, CountTrajInfo, MaskEnv, copy_samples
 
 from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
-from rlpyt.algos.dqn import DQN, QRDQN, R2D1, CategoricalDQN, QAlgorithm
+from rlpyt.algos.dqn import DQN, PQN, QRDQN, R2D1, CategoricalDQN, QAlgorithm
 from rlpyt.envs.build import EnvConfig
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
@@ -26,11 +26,12 @@ RAINBOW = {"head": "categorical", "n_atoms": 11, "noisy": True, "dueling": True}
 SEQUENCES = {"sequence_length": 4, "burn_in": 3, "rnn_state_interval": 3}
 NEVER = EpsilonGreedy(initial=0.0, final=0.0)
 OWN = EpsilonGreedy(final=0.4, final_min=0.01, steps=400, evaluation=0.2)
-KINDS: dict[str, tuple[type[QAlgorithm], dict[str, Any], dict[str, Any], EpsilonGreedy]] = {
+KINDS: dict[str, tuple[type[QAlgorithm | PQN], dict[str, Any], dict[str, Any], EpsilonGreedy]] = {
     "dqn": (DQN, {"double": True}, {}, OWN),
     "qr": (QRDQN, {}, {"head": "quantile", "n_quantiles": 5}, OWN),
     "rainbow": (CategoricalDQN, {"double": True}, RAINBOW, NEVER),
     "r2d1": (R2D1, {}, {"recurrent": "lstm", "rnn_size": 6, "noisy": True}, OWN),
+    "pqn": (PQN, {}, {"recurrent": "gru", "rnn_size": 6, "layer_norm": True}, OWN),
 }
 
 
@@ -50,9 +51,11 @@ class QCase:
         model = {"hidden_sizes": [16], **model}
         return DqnAgent(model_kwargs=model, epsilon=epsilon, value_range=(0.0, 10.0))
 
-    def algorithm(self) -> QAlgorithm:
+    def algorithm(self) -> QAlgorithm | PQN:
         """With a learning rate that moves the parameters."""
         cls, settings, _model, _epsilon = KINDS[self.kind]
+        if cls is PQN:
+            return PQN(epochs=2, minibatches=2, learning_rate=1e-2)
         sequences = SEQUENCES if cls is R2D1 else {}
         replay = ReplayBuffer(size=512, n_step_return=3, prioritized=Prioritized(), **sequences)
         common = {"batch_size": 16, "min_steps_learn": 160, "replay_ratio": 1.0}
@@ -81,6 +84,8 @@ DIAGONAL = [
     (QCase(kind="r2d1"), ["cpu2", "gpu1", "alternating2"]),
     (QCase(kind="qr", env="mask", seed=1), ["cpu4"]),
     (QCase(kind="r2d1", env="mask", seed=2, settings={"mid_batch_reset": False}), ["cpu2"]),
+    (QCase(kind="pqn"), ["cpu2", "gpu2", "alternating2"]),
+    (QCase(kind="pqn", env="mask", seed=3, settings={"mid_batch_reset": False}), ["cpu2"]),
 ]
 MATRIX = [
     QCase(kind=kind, env=env, seed=seed, n_itr=30, settings={"mid_batch_reset": bool(seed % 2)})

@@ -151,6 +151,8 @@ class PQN(RlAlgorithm):
         following = next_values(
             value, samples.bootstrap_value, samples.terminated, samples.truncated
         )
+        if samples.valid is not None:  # with masks no action is allowed where nothing happened
+            following = torch.where(samples.valid, following, 0.0)
         return q_lambda_return(
             samples.reward, following, samples.done, self.discount, self.q_lambda
         )
