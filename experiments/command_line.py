@@ -1,4 +1,6 @@
-"""The command line that every experiment has: which one, seed, steps, and where the run goes."""
+"""The command line that every experiment has: which one, seed, steps, where the run goes, and any
+other setting as key=value.
+"""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +9,7 @@ from pathlib import Path
 
 from rlpyt.logging import Logger, default_log_dir
 from rlpyt.runners import MinibatchRl
+from rlpyt.utils.config import apply_overrides
 
 
 def main(
@@ -20,13 +23,17 @@ def main(
     )
     first = next(iter(experiments))
     parser.add_argument("name", nargs="?", default=first, choices=list(experiments))
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="such as algo.replay.size=100000"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="environment steps, instead of the published")
     parser.add_argument("--out", type=Path, help="run directory (default data/local/...)")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     runner = replace(experiments[args.name](), seed=args.seed)
     if args.steps is not None:
         runner = replace(runner, n_steps=args.steps)
+    runner = apply_overrides(runner, args.overrides)
     logger = Logger(args.out or default_log_dir(args.name) / "run_0", args.name, 0)
     try:
         runner.train(logger)

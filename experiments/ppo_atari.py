@@ -8,38 +8,27 @@ try ``--steps 100000`` first.
 Published returns after 10M steps (CleanRL): Breakout 414.66 ± 28.09, Pong 20.36 ± 0.20,
 BeamRider 1915.9 ± 484.6.
 
-Differs from the source: an episode ends with the game and not with a life, and the agent itself
-presses FIRE where a game waits for it. To evaluate a run, let Python find this module:
-``PYTHONPATH=experiments rlpyt eval RUN_DIR --stochastic``.
+Differs from the source: FIRE is pressed as a game starts, and not after a lost life, where the
+agent presses it itself.
 """
 
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-import gymnasium
 from command_line import main
-from gymnasium.wrappers import AtariPreprocessing
 
 from rlpyt.agents import PgAgent
 from rlpyt.algos import PPO
-from rlpyt.envs import EnvConfig, make_env
+from rlpyt.envs import AtariConfig, AtariTrajInfo, EnvConfig
 from rlpyt.runners import Evaluator, MinibatchRl
 from rlpyt.samplers import SerialSampler
 
 GAMES = ("Breakout", "Pong", "BeamRider", "Qbert", "Seaquest", "SpaceInvaders")
 
 
-def atari(game: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-    """``<game>NoFrameskip-v4``: 84 x 84 grey frames, the larger of every fourth and the one before
-    it, up to 30 empty moves at the start.
-    """
-    env = make_env(f"{game}NoFrameskip-v4", {"render_mode": render_mode})
-    return AtariPreprocessing(env, noop_max=30, frame_skip=4, screen_size=84)
-
-
 def ppo_atari(game: str) -> MinibatchRl:
-    """PPO for 10M agent steps (40M frames); rows of the log report true scores."""
-    env = EnvConfig(id="ppo_atari:atari", kwargs={"game": game}, frame_stack=4)
+    """PPO for 10M agent steps (40M frames); rows of the log report whole games, not clipped."""
+    atari = replace(AtariConfig.no_frameskip_v4(), use_fire_reset=True)
     return MinibatchRl(
         algo=PPO(
             discount=0.99,
@@ -57,11 +46,12 @@ def ppo_atari(game: str) -> MinibatchRl:
         ),
         agent=PgAgent(),  # the Nature network, shared by policy and value
         sampler=SerialSampler(
-            env=EnvConfig(id=env.id, kwargs=env.kwargs, frame_stack=4, clip_reward=1.0),
+            env=EnvConfig(id=f"{game}NoFrameskip-v4", atari=atari),
             batch_T=128,
             batch_B=8,
+            TrajInfoCls=AtariTrajInfo,
         ),
-        evaluator=Evaluator(episodes=10, greedy=False, env=env),
+        evaluator=Evaluator(episodes=10, greedy=False),
         n_steps=10_000_000,
         log_interval_steps=500_000,
         torch_threads=None,  # convolutions gain from more than one

@@ -9,7 +9,7 @@ import functools
 import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import Field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -102,9 +102,10 @@ def apply_overrides(component: Component, overrides: Iterable[str]) -> Component
     """A copy of ``component`` with overrides such as ``"algo.learning_rate=1e-3"``; the last wins.
 
     A path goes through fields and through dicts (``agent.model_kwargs.hidden_sizes=[64, 64]``). A
-    dict takes new keys, unless its field declares ``metadata={"keys": [...]}``. Values are JSON,
-    Python numbers or strings, checked and converted against the field's annotation. Components off
-    the paths are shared with the original.
+    dict takes new keys, unless its field declares ``metadata={"keys": [...]}``. A component that is
+    None begins with its defaults, at the first path into it (``algo.replay.prioritized.alpha=0.6``)
+    or with ``{}``. Values are JSON, Python numbers or strings, checked and converted against the
+    field's annotation. Components off the paths are shared with the original.
 
     Raises:
         RlpytError: ``config``, naming the full path, for a malformed override, an unknown key or a
@@ -147,8 +148,13 @@ def _with(
         raise RlpytError("config", what, where=dotted_path(kind), hint=hint)
     annotation = get_type_hints(kind)[name]
     current: Any = getattr(component, name)
+    absent = _component_type(annotation) if current is None else None
     new: Any
-    if not rest:
+    if absent is not None and rest:
+        new = _with(absent(), rest, value, path, text)
+    elif absent is not None and value == {}:
+        new = absent()
+    elif not rest:
         new = _field_value(value, annotation, current, path, text)
     elif is_dataclass(current) and not isinstance(current, type):
         new = _with(current, rest, value, path, text)
@@ -174,10 +180,25 @@ def _field_value(value: Any, annotation: Any, current: Any, path: str, text: str
         raise
 
 
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, or the one type."""
+    is_union = get_origin(annotation) in (Union, UnionType)
+    return get_args(annotation) if is_union else (annotation,)
+
+
+def _component_type(annotation: Any) -> type | None:
+    """The component of a field that may also be ``None``, where it has a default for each field."""
+    kinds = [kind for kind in _options(annotation) if isinstance(kind, type) and is_dataclass(kind)]
+    if len(kinds) != 1:
+        return None
+    given = (f for f in fields(kinds[0]) if f.init)
+    complete = all(f.default is not MISSING or f.default_factory is not MISSING for f in given)
+    return kinds[0] if complete else None
+
+
 def _mapping_type(annotation: Any, current: Any) -> tuple[Any, Any] | None:
     """Key and item type of a dict field, also of one that may be ``None``; ``None`` for others."""
-    is_union = get_origin(annotation) in (Union, UnionType)
-    for option in get_args(annotation) if is_union else (annotation,):
+    for option in _options(annotation):
         kind = get_origin(option) or option
         if isinstance(kind, type) and issubclass(kind, Mapping):
             key, item = get_args(option) or (Any, Any)

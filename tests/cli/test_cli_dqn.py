@@ -87,7 +87,8 @@ def test_what_does_not_fit_is_one_line(rlpyt, words, error):
 def without_replay(rlpyt):
     """A run that stands at 640 of 1280 steps and left its replay out of its checkpoints."""
     run = ["train", "dqn", "CartPole-v1", "--out", "run", *SHORT, *LEARN_AT_ONCE]
-    assert rlpyt(*run, "algo.replay.checkpointed=false").code == 0
+    settings = ["sampler.batch_T=4", "algo.replay.checkpointed=false"]
+    assert rlpyt(*run, *settings).code == 0
     params = Path("run/params.json")
     longer = json.loads(params.read_text()) | {"n_steps": 1280}
     params.write_text(json.dumps(longer))

@@ -60,16 +60,30 @@ class Sampler:
 
 
 @dataclass(kw_only=True)
+class Window:
+    size: int  # no default
+    step: int = 1
+
+
+@dataclass(kw_only=True)
 class Runner:
     algo: Algo = field(default_factory=Algo)
     agent: Agent = field(default_factory=Agent)
     sampler: Sampler = field(default_factory=Sampler)
     evaluator: Algo | None = None
+    window: Window | None = None
     n_steps: int = 1000
 
 
 def set_one(override: str) -> Runner:
     return apply_overrides(Runner(), [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"), [("evaluator={}", Algo()), ("evaluator.epochs=3", Algo(epochs=3))]
+)
+def test_a_component_that_is_none_begins_with_its_defaults(override: str, expected: Algo):
+    assert set_one(override).evaluator == expected
 
 
 def test_config_dict_is_complete_and_plain_json():
@@ -211,7 +225,8 @@ def test_override_is_parsed_checked_and_converted(override: str, expected: Any):
         ("agent.model_kwargs.x.y=5", ["agent.model_kwargs.x.y: no key 'x'"]),
         ("agent.model_kwargs.hidden_sizes.y=5", ["nothing inside"]),
         ("n_steps.x=1", ["n_steps (int, now 1000) has nothing inside"]),
-        ("evaluator.epochs=3", ["Algo | None, now None) has nothing inside"]),
+        ("window.step=3", ["Window | None, now None) has nothing inside"]),
+        ("evaluator.epoch=3", ["evaluator.epoch: Algo has no field 'epoch'", "epochs"]),
         ("algo=ppo", ["algo takes Algo", "algo.learning_rate"]),
         ("algo.learning_rate", ["malformed override", "path=value"]),
         ("=1", ["malformed override"]),

@@ -75,25 +75,30 @@ def rainbow(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
 
 
 def r2d1(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
-    """R2D1 with an LSTM, each environment with its own ε."""
+    """R2D1 with an LSTM; with images as published for Atari, each environment with its own ε."""
     if kind == "image":
-        algo = R2D1(replay=_sequences(_image_replay(env), burn_in=40, length=80))
+        replay = _sequences(_image_replay(env), length=80, burn_in=40, interval=40)
+        algo = R2D1(replay=replay)
         model: dict[str, Any] = {"dueling": True}
-        T, B, n_steps, epsilon_steps = 40, 16, 10_000_000, 100_000
+        epsilon = EpsilonGreedy(final=0.4, final_min=0.4**8, steps=100_000)
+        T, B, n_steps = 40, 16, 10_000_000
     else:
+        replay = ReplayBuffer(size=100_000)
         algo = R2D1(
             discount=0.99,
-            replay=_sequences(ReplayBuffer(size=100_000), burn_in=0, length=20),
+            replay=_sequences(replay, length=12, burn_in=4, interval=4),
             batch_size=32,
             min_steps_learn=1_000,
-            replay_ratio=40.0,
+            replay_ratio=48.0,
             learning_rate=1e-3,
-            target_update_interval=100,
+            learning_rate_schedule="linear",
+            target_update_interval=50,
+            optim_kwargs={"eps": 1e-5},
         )
-        model = {"hidden_sizes": (128,), "rnn_size": 128}
-        T, B, n_steps, epsilon_steps = 20, 8, 100_000, 10_000
+        model = {"hidden_sizes": (64,), "rnn_size": 64}
+        epsilon = EpsilonGreedy(final=0.05, steps=8_000)
+        T, B, n_steps = 10, 8, 50_000
     recurrent = "lstm" if recurrent == "none" else recurrent
-    epsilon = EpsilonGreedy(final=0.4, final_min=0.4**8, steps=epsilon_steps)
     return MinibatchRl(
         algo=algo,
         agent=DqnAgent(model_kwargs={"recurrent": recurrent, **model}, epsilon=epsilon),
@@ -133,7 +138,9 @@ def _check_memory(name: str, recurrent: Recurrent) -> None:
 
 
 def _runner(algo: QAlgorithm, env: EnvConfig, kind: Kind, **model_kwargs: Any) -> MinibatchRl:
-    """With images a batch of 32 for every 4 steps, as in all of the literature."""
+    """With images a batch of 32 for every 4 steps, as in all of the literature; without, what RL
+    Baselines3 Zoo has for CartPole, and a learning rate that ends at 0.
+    """
     if kind == "image":
         fields: dict[str, Any] = {
             "replay": _image_replay(env),
@@ -147,11 +154,13 @@ def _runner(algo: QAlgorithm, env: EnvConfig, kind: Kind, **model_kwargs: Any) -
             "batch_size": 64,
             "min_steps_learn": 1_000,
             "replay_ratio": 32.0,
-            "learning_rate": 1e-3,
-            "target_update_interval": 100,
+            "learning_rate": 2.3e-3,
+            "learning_rate_schedule": "linear",
+            "target_update_interval": 128,  # the gradient steps of one iteration
+            "optim_kwargs": {"eps": 1e-8},
         }
-        T, B, n_steps = 4, 4, 100_000
-        epsilon, value_range = EpsilonGreedy(final=0.04, steps=10_000), (-100.0, 100.0)
+        T, B, n_steps = 64, 4, 50_000
+        epsilon, value_range = EpsilonGreedy(final=0.04, steps=8_000), (-100.0, 100.0)
         model_kwargs["hidden_sizes"] = (256, 256)
     return MinibatchRl(
         algo=replace(algo, **fields),
@@ -169,13 +178,13 @@ def _image_replay(env: EnvConfig) -> ReplayBuffer:
     return ReplayBuffer(size=1_000_000, storage=FrameStorage(n_frames=stack))
 
 
-def _sequences(replay: ReplayBuffer, *, burn_in: int, length: int) -> ReplayBuffer:
-    """As R2D2 has them, with the exponents that the authors of rlpyt found."""
+def _sequences(replay: ReplayBuffer, *, length: int, burn_in: int, interval: int) -> ReplayBuffer:
+    """As R2D2 has them, with the exponents of the first rlpyt."""
     return replace(
         replay,
         sequence_length=length,
         burn_in=burn_in,
-        rnn_state_interval=length // 2,
+        rnn_state_interval=interval,
         n_step_return=5,
         prioritized=Prioritized(alpha=0.9, beta=0.6, beta_final=0.6, eta=0.9),
     )
