@@ -1,10 +1,10 @@
 """Frame stacks kept frame by frame: of each observation the newest frame, a quarter of the memory.
 
 A stack of n frames is put together again from the newest frames of the last n rows. How far back
-that goes is decided when a row is written, by comparing it with the row before, and not by what an
-environment should do: a row whose stack is not the last one shifted by a frame is an *anchor*, and
-what its stack started from is kept: nothing for zeros or for its own frame repeated, else the
-frames. So every stack comes back bit for bit.
+that goes is decided when a row is written, by comparing it with the rows before (frame_check.py),
+and not by what an environment should do: a row whose stack is not the last one shifted by a frame
+is an *anchor*, and what its stack started from is kept: nothing for zeros or for its own frame
+repeated, else the frames. So stacks come back bit for bit, even those of odd starts.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlpyt.replays.frame_check import FrameCheck
 from rlpyt.replays.memory import Array, ArraySpec
 from rlpyt.replays.slots import Slots
 from rlpyt.replays.storage import Chunk, Fragment, LeafStore, Pairs, release_overwritten
@@ -23,7 +24,6 @@ __all__ = ["FrameLeaf"]
 
 _NONE = np.zeros(0, np.int64)
 _REPEATED, _ZEROS = 0, -1  # what came before an anchor's frame; above 0: slot + 1
-_BLOCK = 1 << 24  # bytes compared at a time, which bounds the memory that it takes
 
 
 @final
@@ -34,6 +34,7 @@ class FrameLeaf(LeafStore):
         """``example`` is one stack; ``name`` starts the names of its arrays."""
         self._shape, self._name, self._n = example.shape, name, n_frames
         self._size = example.size // n_frames  # bytes of a frame
+        self._check = FrameCheck(n_frames, self._size)
         self._back = np.arange(n_frames - 1, -1, -1)  # how far back each frame of a stack is
         self._around = np.arange(1 - n_frames, 2)  # rows of a stack's frames and of the next one
 
@@ -78,8 +79,9 @@ class FrameLeaf(LeafStore):
         """
         T, B = values.shape[:2]
         stacks = np.ascontiguousarray(values).reshape(T, B, self._n, self._size)
-        follows = self._follows(stacks, chunk)
-        all_follow = bool(follows.all())
+        row = chunk.parts[0][0].start
+        follows = self._check.follows(stacks, self._newer_frames(row), chunk, row)
+        all_follow = np.count_nonzero(follows) == follows.size  # sooner than follows.all()
         if not all_follow:
             usual = follows | chunk.starts | ~chunk.valid
             if not usual.all():
@@ -91,27 +93,6 @@ class FrameLeaf(LeafStore):
             self._age[into] = age if isinstance(age, int) else age[rows]
         if not all_follow:
             self._write_starts(stacks, ~follows & chunk.valid, chunk)
-
-    def _follows(self, stacks: Array, chunk: Chunk) -> Array:
-        """Where a stack is the row before's, shifted by a frame, [T, B] bool."""
-        T = len(stacks)
-        frames = _words(stacks)
-        older, newer = frames[:, :, :-1], frames[:, :, 1:]
-        follows = np.ones(stacks.shape[:2], dtype=bool)
-        per_block = max(1, _BLOCK // max(1, older[0].nbytes))
-        equal = np.empty((min(T, per_block), *older.shape[1:]), dtype=bool)
-        pairs = [(slice(0, 1), _words(self._newer_frames(chunk.parts[0][0].start))[None])]
-        for first in range(1, T, per_block):
-            last = min(T, first + per_block)
-            pairs.append((slice(first, last), newer[first - 1 : last - 1]))
-        for rows, before in pairs:
-            found = np.equal(older[rows], before, out=equal[: rows.stop - rows.start])
-            if not found.all():
-                follows[rows] = found.all(axis=(2, 3))
-        if not chunk.all_linked:
-            # What is no transition is an anchor, and so is what comes after it.
-            follows &= chunk.linked
-        return follows
 
     def _newer_frames(self, row: int) -> Array:
         """Of the stacks in the row before ``row`` all frames but the oldest, [B, n - 1, size]."""
@@ -181,7 +162,7 @@ class FrameLeaf(LeafStore):
         frames = out.reshape(-1, self._n + 1, self._size)
         row, column = np.divmod(pairs.at, self._B)
         age = self._flat_age.take(pairs.at)
-        rows, all_old = row[:, None] + self._around, age.min() == self._n - 1
+        rows, all_old = row[:, None] + self._around, not np.count_nonzero(age < self._n - 1)
         if not all_old:
             np.maximum(rows, (row - age)[:, None], out=rows)
         if len(pairs.stays):
@@ -275,11 +256,6 @@ class FrameLeaf(LeafStore):
         frame = gathered.shape[2:]
         stacks = gathered.as_strided((L, N, n, *frame), (step, column, step, *inner))
         return stacks.reshape(L, N, *self._shape)
-
-
-def _words(frames: Array) -> Array:
-    """Bytes [..., size] as words of 8 where that goes, which compare sooner."""
-    return frames.view(np.uint64) if frames.shape[-1] % 8 == 0 else frames
 
 
 def _refuse(t: int | None = None, b: int | None = None) -> None:

@@ -20,6 +20,9 @@ class FrameStorage(Storage):
     """Keeps the newest frame of each image stack, other leaves whole.
 
     A stack is a uint8 leaf [n_frames * C, H, W] or [n_frames, H, W, ...], oldest first.
+
+    Observations that are no such stacks are refused when they come. Not noticed are stray pixels of
+    single stacks, since after the first rows only parts of them are compared (frame_check.py).
     """
 
     n_frames: int = 4

@@ -138,7 +138,9 @@ class Priorities:
     def update(self, index: Array, priority: Array) -> None:
         """New priorities [n] for absolute indices [n]; what is not held any more is left out."""
         held = self._ring.is_start(index)
-        self.tree.set(index[held] % self._ring.n_indices, self._raised(priority[held]))
+        if np.count_nonzero(held) < len(held):
+            index, priority = index[held], priority[held]
+        self.tree.set(index % self._ring.n_indices, self._raised(priority))
 
     def state_dict(self) -> dict[str, Any]:
         """The tree's state."""

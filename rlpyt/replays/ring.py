@@ -220,7 +220,7 @@ class Ring:
             return self.absolute(found[rng.integers(len(found), size=n)])
         drawn = self._candidates(rng.integers(count, size=n), first)
         can_start = self._take_can_start(drawn)
-        if can_start.all():
+        if np.count_nonzero(can_start) == n:  # sooner than can_start.all()
             return drawn
         refused = np.flatnonzero(~can_start)
         while len(refused):

@@ -82,7 +82,7 @@ class SumTree:
             leaves = np.broadcast_to(leaves, indices.shape)
         if len(indices) == 0:
             return
-        self._check(indices, leaves)
+        low, high = self._check_values(indices, leaves)
         if len(indices) > 1 and not (indices[1:] > indices[:-1]).all():
             # Assigning twice to one element is in no defined order.
             order = np.argsort(indices, kind="stable")
@@ -91,24 +91,27 @@ class SumTree:
             np.not_equal(indices[1:], indices[:-1], out=last[:-1])
             if not last.all():
                 indices, leaves = indices[last], leaves[last]
+                low, high = leaves.min(), leaves.max()
+        if indices[0] < 0 or indices[-1] >= self.capacity:
+            what = f"indices from {indices[0]} to {indices[-1]}; capacity={self.capacity}"
+            raise RlpytError("replay", what, where="SumTree")
         self._leaves[indices] = leaves
-        self._record(leaves)
+        self._record(leaves, low, high)
         self._update_parents(indices)
 
-    def _check(self, indices: Array, values: Array) -> None:
+    def _check_values(self, indices: Array, values: Array) -> tuple[float, float]:
+        """The lowest and the highest of ``values``, if they are all right."""
         low, high = values.min(), values.max()
         if not (low >= 0.0 and high < np.inf):  # also where one is NaN
             bad = int(np.flatnonzero(~((values >= 0.0) & (values < np.inf)))[0])
             what = f"value {values[bad]} for leaf {indices[bad]} is not a nonnegative number"
             raise RlpytError("replay", what, where="SumTree", hint="has the loss become NaN?")
-        if indices.min() < 0 or indices.max() >= self.capacity:
-            what = f"indices from {indices.min()} to {indices.max()}; capacity={self.capacity}"
-            raise RlpytError("replay", what, where="SumTree")
+        return low, high
 
-    def _record(self, values: Array) -> None:
-        high = values.max()
+    def _record(self, values: Array, low: float, high: float) -> None:
         if high > 0.0:
-            low = values.min() if values.all() else values[values > 0.0].min()
+            if low == 0.0:
+                low = values[values > 0.0].min()
             recorded = self._recorded
             recorded[0] = max(recorded[0], high)
             recorded[1] = low if recorded[1] == 0.0 else min(recorded[1], low)
@@ -153,10 +156,10 @@ class SumTree:
         sums = np.zeros((len(rest), _FANOUT + 1))
         for level in self._levels[-2::-1]:
             np.cumsum(level.take(node, axis=0), axis=1, out=sums[:, 1:])
-            child = (sums[:, 1:] <= rest[:, None]).sum(axis=1)
-            if child.max() == _FANOUT:  # by rounding the node above is larger than its children
+            if np.count_nonzero(sums[:, -1] <= rest):
+                # By rounding the node above is larger than its children.
                 rest = np.minimum(rest, np.nextafter(sums[:, -1], 0.0))
-                child = (sums[:, 1:] <= rest[:, None]).sum(axis=1)
+            child = (sums[:, 1:] > rest[:, None]).argmax(axis=1)  # the first above
             rest = rest - sums[rows, child]
             node = node * _FANOUT + child
         return node
