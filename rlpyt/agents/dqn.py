@@ -1,5 +1,6 @@
 """The Q-learning agent: epsilon-greedy over a model of action values, feed-forward or recurrent."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -125,8 +126,11 @@ class DqnAgent(Agent):
         return self.model.initial_state(B)
 
     def step(self, inputs: AgentInputs, state: Any, noise: Tensor | None) -> tuple[AgentStep, Any]:
-        """Act in B environments: ε-greedily by ``noise`` [B, 1 + A], greedily without."""
-        outputs, next_state = self.model(*inputs, state)
+        """Act in B environments: ε-greedily by ``noise`` [B, 1 + A], greedily without. Then noisy
+        layers act by their means.
+        """
+        with self.model.without_noise() if noise is None else nullcontext():
+            outputs, next_state = self.model(*inputs, state)
         scores = self.action_values(outputs)
         if noise is not None:
             scores = torch.where(noise[:, :1] > 0.0, noise[:, 1:], scores)

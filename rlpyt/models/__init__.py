@@ -8,7 +8,7 @@ from rlpyt.models.dueling import Dueling, q_head
 from rlpyt.models.encoder import Encoder, ImageTrunk, encoder_for
 from rlpyt.models.memory import Memory
 from rlpyt.models.mlp import Init, Mlp, Nonlinearity
-from rlpyt.models.noisy import NoisyLinear, NoisyMlp, has_noise, resample_noise, zero_noise
+from rlpyt.models.noisy import NoisyLinear, NoisyMlp, has_noise, resample_noise, without_noise
 from rlpyt.models.normalize import ObservationNormalizer, RunningMeanStd
 from rlpyt.models.pg import PgModel
 from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
@@ -52,5 +52,5 @@ __all__ = [
     "quantile_midpoints",
     "resample_noise",
     "trunk_for",
-    "zero_noise",
+    "without_noise",
 ]

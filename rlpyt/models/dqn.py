@@ -1,6 +1,7 @@
 """The model of every Q-learning agent: action values or distributions, for any observation."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, Self, final, get_args
 
 import numpy as np
@@ -13,7 +14,7 @@ from rlpyt.models.conv2d import is_image
 from rlpyt.models.dueling import q_head
 from rlpyt.models.encoder import ImageTrunk, encoded_items
 from rlpyt.models.mlp import Init, Nonlinearity
-from rlpyt.models.noisy import has_noise, resample_noise, zero_noise
+from rlpyt.models.noisy import has_noise, resample_noise, without_noise
 from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
 from rlpyt.models.rnn import RnnKind
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
@@ -105,11 +106,11 @@ class DqnModel(Model):
         images; ``None``: (512,) with images, else (128, 128). The last layer is each stream's own
         with ``dueling``, and stands behind the fractions where implicit. With ``recurrent`` all
         stand before the memory (output ``rnn_size``), the last one once more behind it. ``noisy``:
-        hidden and output layers have noise (:meth:`resample`), but not those before a memory, whose
-        state shall not depend on it. ``head`` gives ``n_atoms`` log-probabilities, ``n_quantiles``
-        quantiles, or those at fractions that ``n_cosines`` stand for. ``normalize_observation``:
-        float vectors by running statistics, clipped to ±10. ``layer_norm``: before each hidden
-        nonlinearity. ``init``: torch's, or orthogonal.
+        the last hidden layer and the output have noise (:meth:`resample`), as in Rainbow. ``head``
+        gives ``n_atoms`` log-probabilities, ``n_quantiles`` quantiles, or those at fractions that
+        ``n_cosines`` stand for. ``normalize_observation``: float vectors by running statistics,
+        clipped to ±10. ``layer_norm``: before each hidden nonlinearity. ``init``: torch's, or
+        orthogonal.
 
         Raises:
             RlpytError: for another action space, an unknown option, or a size below 1.
@@ -118,7 +119,7 @@ class DqnModel(Model):
         sizes = (*hidden_sizes, n_atoms, n_quantiles, rnn_size, n_cosines)
         n_actions = _check(action_space, head, recurrent, init, sizes)
         implicit = head == "implicit"
-        before, behind = _split(hidden_sizes, dueling or implicit, recurrent != "none")
+        before, behind = _split(hidden_sizes, dueling or implicit or noisy, recurrent != "none")
         if noisy and layer_norm:
             raise RlpytError("config", "noisy and layer_norm together", hint="choose one of them")
         layers = Layers(nonlinearity, init, noisy, layer_norm)
@@ -204,9 +205,9 @@ class DqnModel(Model):
         """
         resample_noise(self, rng)
 
-    def zero_noise(self) -> None:
-        """Let noisy layers compute by their means alone, as at first, until :meth:`resample`."""
-        zero_noise(self)
+    def without_noise(self) -> AbstractContextManager[None]:
+        """A context in which noisy layers compute by their means alone."""
+        return without_noise(self)
 
     def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
         """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""

@@ -3,11 +3,12 @@ arXiv:1706.10295).
 
 Noise is a buffer of each layer: zero at first, so that the layer is linear by its means; drawn for
 a whole model by :func:`resample_noise`; part of the state_dict, so that who takes parameters takes
-the noise with them.
+the noise with them. :func:`without_noise` leaves it out for a while, to act by the means.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Final, final
 
@@ -18,7 +19,7 @@ from torch.nn.functional import linear
 
 from rlpyt.models.mlp import HIDDEN_GAIN, Init, Nonlinearity, nonlinearity_function
 
-__all__ = ["NoisyLinear", "NoisyMlp", "has_noise", "resample_noise", "zero_noise"]
+__all__ = ["NoisyLinear", "NoisyMlp", "has_noise", "resample_noise", "without_noise"]
 
 # With fewer rows than this a second matrix product costs less than building the noisy weights.
 _FEW_ROWS: Final = 24
@@ -47,6 +48,7 @@ class NoisyLinear(nn.Module):
         self, input_size: int, output_size: int, *, sigma_0: float = 0.5, gain: float | None = None
     ) -> None:
         super().__init__()
+        self.by_means = False
         bound = 1 / math.sqrt(input_size)
         self.weight = nn.Parameter(torch.empty(output_size, input_size))
         self.bias = nn.Parameter(torch.zeros(output_size))
@@ -62,6 +64,8 @@ class NoisyLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., p] to [..., q]."""
+        if self.by_means:
+            return linear(x, self.weight, self.bias)
         bias = torch.addcmul(self.bias, self.bias_sigma, self.noise_out)
         if x.numel() < _FEW_ROWS * x.shape[-1]:
             noise = linear(x * self.noise_in, self.weight_sigma) * self.noise_out
@@ -135,13 +139,22 @@ def resample_noise(module: nn.Module, rng: np.random.Generator) -> None:
         noise.copy_(values)
 
 
-@torch.no_grad()
-def zero_noise(module: nn.Module) -> None:
-    """Let every noisy layer of ``module`` compute by its means alone."""
-    for noise in _noises(module):
-        noise.zero_()
+@contextmanager
+def without_noise(module: nn.Module) -> Iterator[None]:
+    """Let every noisy layer of ``module`` compute by its means alone; the noise stays as it is."""
+    layers = _layers(module)
+    for layer in layers:
+        layer.by_means = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.by_means = False
+
+
+def _layers(module: nn.Module) -> list[NoisyLinear]:
+    return [layer for layer in module.modules() if isinstance(layer, NoisyLinear)]
 
 
 def _noises(module: nn.Module) -> list[Tensor]:
-    layers = [layer for layer in module.modules() if isinstance(layer, NoisyLinear)]
-    return [noise for layer in layers for noise in (layer.noise_in, layer.noise_out)]
+    return [noise for layer in _layers(module) for noise in (layer.noise_in, layer.noise_out)]

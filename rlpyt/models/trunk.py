@@ -115,7 +115,8 @@ def trunk_for(
 ) -> Trunk:
     """A trunk for these spaces; of image trunks the convolutions alone.
 
-    Linear layers before a memory have no noise: recorded states would depend on it.
+    Its layers have no noise: recorded states of a memory would depend on it, and noise in the
+    features of everything drowns the values.
 
     Args:
         observation_space: What is observed; a top-level ``action_mask`` is left out.
@@ -129,8 +130,7 @@ def trunk_for(
     encoder = convolution_encoder(observation_space, image, layer_norm=layers.layer_norm)
     size, body, memory = encoder.feature_size, None, None
     if hidden_sizes:
-        quiet = layers if recurrent == "none" else layers._replace(noisy=False)
-        body = quiet.build(size, hidden_sizes)
+        body = layers._replace(noisy=False).build(size, hidden_sizes)
         size = body.output_size
     if recurrent != "none":
         memory = Memory(size, action_space, recurrent, rnn_size)

@@ -327,10 +327,12 @@ def test_noise_is_drawn_for_the_whole_model_and_repeats_with_its_generator():
     twin.resample(np.random.default_rng(2))
     assert not torch.allclose(call(twin, *inputs)[0].values, noisy, atol=1e-3)
     layers = [module for module in model.modules() if isinstance(module, NoisyLinear)]
-    assert len(layers) == 5
+    assert len(layers) == 4  # hidden and output, of two streams
     assert all(layer.noise_in.all() and layer.noise_out.all() for layer in layers)
-    model.zero_noise()
-    assert torch.equal(call(model, *inputs)[0].values, mean)
+    again = call(model, *inputs)[0].values
+    with model.without_noise():
+        assert torch.equal(call(model, *inputs)[0].values, mean)
+    assert torch.equal(call(model, *inputs)[0].values, again)
 
 
 def test_recurrent_state_does_not_depend_on_the_noise():

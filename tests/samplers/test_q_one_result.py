@@ -166,6 +166,8 @@ def actions(agent: DqnAgent, samples: Any) -> torch.Tensor:
     found = torch.empty_like(samples.action)
     for t, start in product(range(T), range(0, B, GROUP)):
         group = slice(start, start + GROUP)
-        step, _state = agent.step(samples.agent_inputs[t, group], agent.initial_state(GROUP), None)
+        greedy = torch.zeros(GROUP, agent.noise_size)
+        inputs = samples.agent_inputs[t, group]
+        step, _state = agent.step(inputs, agent.initial_state(GROUP), greedy)
         found[t, group] = step.action
     return found
