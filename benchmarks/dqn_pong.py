@@ -15,11 +15,8 @@ different runs or machines do not compare; ratios of one run do.
 from typing import Any
 
 from peers.contest import Entry
-from peers.pong.command import command
+from peers.pong.command import ALE, SB3, command
 from peers.pong.settings import DqnSettings
-
-SB3 = "pip install stable-baselines3==2.9.2 'gymnasium[atari,other]'"
-ALE = "pip install gymnasium==1.4.0 ale-py==0.12.1 opencv-python-headless"
 
 FIELD = (
     Entry(name="rlpyt", label="rlpyt", module="dqn_ours", is_ours=True),

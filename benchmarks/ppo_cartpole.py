@@ -12,13 +12,12 @@ Speeds of different runs or machines do not compare; ratios of one run do.
 """
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
-from peers.contest import FIELD, OURS, Entry, run_rounds
-from peers.report import check_table, machine, settings_line, speed_table
+from peers.contest import FIELD, OURS, Entry, choose, run_rounds
+from peers.options import add_json, add_python, interpreters, write_json
+from peers.report import check_table, machine, machine_line, settings_line, speed_table
 from peers.settings import Settings
 from rich.console import Console
 
@@ -46,18 +45,14 @@ def main() -> None:
         console.print(check_table(outcomes, settings))
         return
     console.print(speed_table(outcomes))
-    console.print(
-        f"{here['cpu']}, {here['cores']} cores, load {here['load_before']} before, "
-        f"{here['system']}, {here['date']}"
-    )
+    console.print(machine_line(here))
     console.print(settings_line(settings, arguments.rounds))
-    if arguments.json is not None:
-        results = {
-            "machine": here,
-            "settings": asdict(settings),
-            "implementations": [asdict(outcome) for outcome in outcomes],
-        }
-        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    results = {
+        "machine": here,
+        "settings": asdict(settings),
+        "implementations": [asdict(outcome) for outcome in outcomes],
+    }
+    write_json(arguments.json, results)
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -75,38 +70,21 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--ours", default="rlpyt,rlpyt-compile,rlpyt-compile-native", help="'none' for peers alone"
     )
-    parser.add_argument(
-        "--python",
-        action="append",
-        default=[],
-        metavar="PEER=PATH",
-        help="the interpreter that has this peer; may be repeated",
-    )
+    add_python(parser, "that has this peer", "PEER")
     parser.add_argument("--check", action="store_true", help="count what each does instead")
-    parser.add_argument("--json", type=Path, default=None, help="write all results here")
+    add_json(parser)
     arguments = parser.parse_args(words)
+    known = {word for entry in FIELD for word in (entry.name, entry.module)}
     try:
-        arguments.peers = [*choose(arguments.ours, OURS), *choose(arguments.peers, FIELD)]
-        arguments.python = dict(split_pair(pair) for pair in arguments.python)
+        arguments.peers = [*wanted(arguments.ours, OURS), *wanted(arguments.peers, FIELD)]
+        arguments.python = interpreters(arguments.python, known, "PEER")
     except ValueError as error:
         parser.error(str(error))
     return arguments
 
 
-def choose(names: str, entries: tuple[Entry, ...]) -> list[Entry]:
-    known = {entry.name: entry for entry in entries}
-    wanted = [] if names == "none" else names.split(",")
-    if unknown := [name for name in wanted if name not in known]:
-        raise ValueError(f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}")
-    return [known[name] for name in wanted]
-
-
-def split_pair(pair: str) -> tuple[str, str]:
-    name, separator, path = pair.partition("=")
-    modules = {entry.module for entry in FIELD} | {entry.name for entry in FIELD}
-    if not separator or name not in modules:
-        raise ValueError(f"--python {pair}: give PEER=PATH with a PEER of {sorted(modules)}")
-    return name, path
+def wanted(names: str, entries: tuple[Entry, ...]) -> list[Entry]:
+    return choose([] if names == "none" else names.split(","), entries)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,17 @@ ratios of one run do.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
+from peers.alone import add_options, read_options
+from peers.options import write_json
 from peers.replay.contest import Outcome, run_rounds
-from peers.replay.field import FIELD, chosen
+from peers.replay.field import FIELD
 from peers.replay.report import ratio_table, speed_table, task_line, trouble_lines
 from peers.replay.task import KINDS, Task
-from peers.report import machine
+from peers.report import machine, machine_line
 from rich.console import Console
 
 QUICK = {"transitions": 20_000, "seconds": 0.5, "rounds": 1}
@@ -47,15 +47,11 @@ def main() -> None:
         tell=Console(stderr=True).print,
     )
     show(console, outcomes, arguments.kind)
-    console.print(
-        f"{here['cpu']}, {here['cores']} cores, load {here['load_before']} before, "
-        f"{here['system']}, {here['date']}"
-    )
+    console.print(machine_line(here))
     if outcomes:
         console.print(task_line(outcomes[0].task, arguments.rounds))
-    if arguments.json is not None:
-        results = {"machine": here, "systems": [asdict(outcome) for outcome in outcomes]}
-        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    results = {"machine": here, "systems": [asdict(outcome) for outcome in outcomes]}
+    write_json(arguments.json, results)
 
 
 def make_task(arguments: argparse.Namespace, kind: str) -> Task:
@@ -88,7 +84,6 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = ", ".join(entry.name for entry in FIELD)
     parser.add_argument(
         "--kind", action="append", choices=KINDS, help="may be repeated; all if not given"
     )
@@ -100,38 +95,12 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds, of each process")
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
-    parser.add_argument(
-        "--only", default=None, help=f"of limit, ours, peer, {names}; separated by commas"
-    )
-    parser.add_argument(
-        "--python",
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="the interpreter for this replay, module or role; may be repeated",
-    )
-    parser.add_argument("--quick", action="store_true", help="a small replay: does it run?")
-    parser.add_argument("--json", type=Path, default=None, help="write all results here")
-    arguments = parser.parse_args(words)
+    add_options(parser, FIELD, system="replay", quick="a small replay: does it run?")
+    arguments = read_options(parser, words, FIELD, QUICK)
     arguments.kind = arguments.kind or list(KINDS)
-    if arguments.quick:
-        vars(arguments).update(QUICK)
     if arguments.rows < 1 or 512 % arguments.rows:
         parser.error(f"--rows {arguments.rows} does not divide 512")
-    try:
-        arguments.only = chosen(arguments.only.split(",") if arguments.only else None)
-        arguments.python = dict(split_pair(pair) for pair in arguments.python)
-    except ValueError as error:
-        parser.error(str(error))
     return arguments
-
-
-def split_pair(pair: str) -> tuple[str, str]:
-    name, separator, path = pair.partition("=")
-    known = {word for entry in FIELD for word in (entry.name, entry.module, entry.role)}
-    if not separator or name not in known:
-        raise ValueError(f"--python {pair}: give NAME=PATH with a NAME of {sorted(known)}")
-    return name, path
 
 
 if __name__ == "__main__":

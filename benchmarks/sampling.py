@@ -12,15 +12,15 @@ could not be set equal. Speeds of different runs or machines do not compare; rat
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from peers.report import machine
+from peers.alone import add_options, read_options
+from peers.options import write_json
+from peers.report import machine, machine_line
 from peers.sampling.contest import Outcome, run_rounds
-from peers.sampling.field import FIELD, Entry, chosen
+from peers.sampling.field import FIELD, SamplingEntry
 from peers.sampling.report import ratio_table, speed_table, task_line, trouble_lines
 from peers.sampling.task import ENVIRONMENTS, Task
 from rich.console import Console
@@ -40,15 +40,11 @@ def main() -> None:
     ]
     run_rounds(outcomes, arguments.python, rounds=arguments.rounds, tell=Console(stderr=True).print)
     show(console, outcomes, arguments.env)
-    console.print(
-        f"{here['cpu']}, {here['cores']} cores, load {here['load_before']} before, "
-        f"{here['system']}, {here['date']}, {versions(outcomes)}"
-    )
+    console.print(f"{machine_line(here)}, {versions(outcomes)}")
     if outcomes:
         console.print(task_line(outcomes[0].task, arguments.rounds, arguments.device))
-    if arguments.json is not None:
-        results = {"machine": here, "systems": [asdict(outcome) for outcome in outcomes]}
-        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    results = {"machine": here, "systems": [asdict(outcome) for outcome in outcomes]}
+    write_json(arguments.json, results)
 
 
 def make_tasks(arguments: argparse.Namespace) -> list[Task]:
@@ -70,7 +66,7 @@ def make_tasks(arguments: argparse.Namespace) -> list[Task]:
     ]
 
 
-def takes_part(entry: Entry, task: Task) -> bool:
+def takes_part(entry: SamplingEntry, task: Task) -> bool:
     return task.environment in entry.environments and entry.policy in (None, task.policy)
 
 
@@ -105,7 +101,6 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = ", ".join(entry.name for entry in FIELD)
     parser.add_argument(
         "--env", action="append", choices=ENVIRONMENTS, help="may be repeated; all if not given"
     )
@@ -118,36 +113,10 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--warmup", type=float, default=1.5, help="seconds before them")
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     parser.add_argument("--device", default="cpu", help="of the networks, ours and the peers'")
-    parser.add_argument(
-        "--only", default=None, help=f"of limit, ours, peer, {names}; separated by commas"
-    )
-    parser.add_argument(
-        "--python",
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="the interpreter for this system, module or role; may be repeated",
-    )
-    parser.add_argument("--quick", action="store_true", help="one round of 1 s: does it run?")
-    parser.add_argument("--json", type=Path, default=None, help="write all results here")
-    arguments = parser.parse_args(words)
+    add_options(parser, FIELD, system="system", quick="one round of 1 s: does it run?")
+    arguments = read_options(parser, words, FIELD, QUICK)
     arguments.env = arguments.env or list(ENVIRONMENTS)
-    if arguments.quick:
-        vars(arguments).update(QUICK)
-    try:
-        arguments.only = chosen(arguments.only.split(",") if arguments.only else None)
-        arguments.python = dict(split_pair(pair) for pair in arguments.python)
-    except ValueError as error:
-        parser.error(str(error))
     return arguments
-
-
-def split_pair(pair: str) -> tuple[str, str]:
-    name, separator, path = pair.partition("=")
-    known = {word for entry in FIELD for word in (entry.name, entry.module, entry.role)}
-    if not separator or name not in known:
-        raise ValueError(f"--python {pair}: give NAME=PATH with a NAME of {sorted(known)}")
-    return name, path
 
 
 if __name__ == "__main__":

@@ -1,20 +1,15 @@
 """The field: who takes part; each in a fresh process, in turn, in rotated order."""
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from peers.settings import NOT_INSTALLED
+from peers.processes import in_turn, run_worker, worker_variables
+from peers.settings import Run
 
-__all__ = ["FIELD", "OURS", "Entry", "Outcome", "run_entry", "run_rounds"]
-
-BENCHMARKS = Path(__file__).resolve().parents[1]
+__all__ = ["FIELD", "OURS", "Entry", "Outcome", "choose", "run_rounds"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,53 +95,9 @@ class Outcome:
     trouble: str = ""
 
 
-def run_entry(
-    entry: Entry,
-    settings: Any,
-    python: str,
-    *,
-    check: bool,
-    timeout: float,
-    worker: str = "peers.worker",
-) -> dict[str, Any] | str:
-    """Run ``entry`` in a fresh process; its result, or the reason why there is none in one line.
-
-    ``settings`` are :class:`peers.settings.Settings`, or those of another benchmark, which its
-    ``worker`` knows.
-    """
-    threads = settings.threads if entry.threads is None else entry.threads
-    arguments = asdict(replace(settings, variant=entry.variant, threads=threads))
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "result.json"
-        command = [python, "-m", worker, entry.module, str(result), json.dumps(arguments)]
-        load = os.getloadavg()[0]
-        try:
-            done = subprocess.run(
-                [*command, *(["--check"] if check else [])],
-                cwd=folder,  # libraries leave their run folders where they start
-                env=_environment(entry, threads),
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"failed: no end after {timeout:.0f} s"
-        except OSError as error:
-            return f"failed: {python}: {error.strerror}"
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()] or [
-            "no message"
-        ]
-        if done.returncode == NOT_INSTALLED:
-            return f"not installed: {entry.install} ({lines[-1]})"
-        if done.returncode != 0 or not result.exists():
-            return f"failed: {lines[-1][:160]}"
-        return {**json.loads(result.read_text(encoding="utf-8")), "load_before": load}
-
-
 def run_rounds(
     entries: Sequence[Entry],
-    settings: Any,
+    settings: Run,
     pythons: Mapping[str, str],
     *,
     rounds: int,
@@ -159,30 +110,59 @@ def run_rounds(
     r``.
     """
     outcomes = [Outcome(entry=entry) for entry in entries]
-    for number in range(rounds):
-        turn = number % len(outcomes)
-        for outcome in [*outcomes[turn:], *outcomes[:turn]]:
-            if outcome.trouble:
-                continue
-            entry = outcome.entry
-            python = pythons.get(entry.name, pythons.get(entry.module, sys.executable))
-            seeded = replace(settings, seed=settings.seed + number)
-            got = run_entry(entry, seeded, python, check=check, timeout=timeout, worker=worker)
-            if isinstance(got, str):
-                outcome.trouble = got
-                tell(f"{entry.label}: {got}")
-            else:
-                outcome.rounds.append(got)
-                tell(f"round {number + 1}, {entry.label}: {got['steps_per_s']:,.0f} steps/s")
+    starts = [number % len(outcomes) for number in range(rounds)]
+    for number, outcome in in_turn(outcomes, starts):
+        entry = outcome.entry
+        python = pythons.get(entry.name, pythons.get(entry.module, sys.executable))
+        seeded = replace(settings, seed=settings.seed + number)
+        got = _run(entry, seeded, python, check=check, timeout=timeout, worker=worker)
+        if isinstance(got, str):
+            outcome.trouble = got
+            tell(f"{entry.label}: {got}")
+        else:
+            outcome.rounds.append(got)
+            tell(f"round {number + 1}, {entry.label}: {got['steps_per_s']:,.0f} steps/s")
     return outcomes
 
 
-def _environment(entry: Entry, threads: int) -> dict[str, str]:
-    paths = [str(BENCHMARKS), *([str(BENCHMARKS.parent)] if entry.is_ours else [])]
-    pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return {
-        **os.environ,
-        **dict.fromkeys(pools, str(threads)),
-        "PYTHONPATH": os.pathsep.join(paths),
-        "CUDA_VISIBLE_DEVICES": "",
-    }
+def choose(names: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of these names, in this order.
+
+    Raises:
+        ValueError: for a name that no entry has.
+    """
+    known = {entry.name: entry for entry in entries}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def _run(
+    entry: Entry,
+    settings: Run,
+    python: str,
+    *,
+    check: bool,
+    timeout: float,
+    worker: str,
+) -> dict[str, Any] | str:
+    """Run ``entry`` in a fresh process; its result, or the reason why there is none in one line.
+
+    ``settings`` are of the kind that ``worker`` knows.
+    """
+    threads = settings.threads if entry.threads is None else entry.threads
+    load = os.getloadavg()[0]
+    result = run_worker(
+        python,
+        worker,
+        entry.module,
+        asdict(replace(settings, variant=entry.variant, threads=threads)),
+        *(["--check"] if check else []),
+        variables={
+            **worker_variables(threads=threads, with_ours=entry.is_ours),
+            "NUMBA_NUM_THREADS": str(threads),
+        },
+        timeout=timeout,
+        missing=f"not installed: {entry.install}",
+    )
+    return result if isinstance(result, str) else {**result, "load_before": load}

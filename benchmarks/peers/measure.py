@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from peers.settings import Settings
+from peers.settings import Run, Settings
 
 __all__ = ["Probe", "Stopwatch", "family_cpu_seconds"]
 
@@ -26,7 +26,7 @@ class Stopwatch:
     at the two moments.
     """
 
-    settings: Settings
+    settings: Run
     cpu_clock: Callable[[], float] = time.process_time
     created: float = field(default_factory=time.perf_counter)
     on_start: Callable[[], None] = lambda: None

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -13,7 +13,7 @@ from rich.table import Table
 from peers.contest import Outcome
 from peers.settings import Settings
 
-__all__ = ["check_table", "machine", "settings_line", "speed_table"]
+__all__ = ["check_table", "machine", "machine_line", "ratios", "settings_line", "speed_table"]
 
 
 def machine() -> dict[str, Any]:
@@ -28,6 +28,14 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "date": datetime.now(tz=UTC).isoformat(timespec="seconds"),
     }
+
+
+def machine_line(here: Mapping[str, Any]) -> str:
+    """What :func:`machine` found, in words."""
+    return (
+        f"{here['cpu']}, {here['cores']} cores, load {here['load_before']} before, "
+        f"{here['system']}, {here['date']}"
+    )
 
 
 def settings_line(settings: Settings, rounds: int) -> str:
@@ -55,8 +63,8 @@ def speed_table(outcomes: Sequence[Outcome]) -> Table:
     for column in ("implementation", "version"):
         table.add_column(column)
     measures = ("steps/s", "min - max", "CPU s / 1k steps", "start + warm-up s", "return")
-    ratios = (f"{outcome.entry.label} / this (CPU)" for outcome in ours)
-    for column in (*measures, *ratios):
+    ours_over_this = (f"{outcome.entry.label} / this (CPU)" for outcome in ours)
+    for column in (*measures, *ours_over_this):
         table.add_column(column, justify="right")
     for outcome in outcomes:
         if not outcome.rounds:
@@ -73,7 +81,7 @@ def speed_table(outcomes: Sequence[Outcome]) -> Table:
             f"{cpu:.3f}",
             f"{median(result['warmup_s'] for result in outcome.rounds):.1f}",
             f"{median(returns):.0f}" if returns else "-",
-            *(_ratios(our, outcome) for our in ours),
+            *(ratios(our, outcome) for our in ours),
         )
     return table
 
@@ -112,7 +120,10 @@ def check_table(outcomes: Sequence[Outcome], settings: Settings) -> Table:
     return table
 
 
-def _ratios(ours: Outcome, other: Outcome) -> str:
+def ratios(ours: Outcome, other: Outcome) -> str:
+    """How many times as fast ours is, by wall clock and by CPU time: medians of the ratios within
+    the rounds.
+    """
     pairs = list(zip(ours.rounds, other.rounds, strict=False))
     wall = median(our["steps_per_s"] / their["steps_per_s"] for our, their in pairs)
     cpu = median(

@@ -1,21 +1,23 @@
-"""The command line that the two benchmarks on Pong share."""
+"""What the two benchmarks on Pong share: the command line, and how to install the peers."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from rich.console import Console
 
-from peers.contest import Entry, Outcome, run_rounds
+from peers.contest import Entry, Outcome, choose, run_rounds
+from peers.options import add_json, add_python, interpreters, write_json
 from peers.pong.report import speed_table, verdict
 from peers.pong.settings import DqnSettings, PpoSettings
-from peers.report import machine
+from peers.report import machine, machine_line
 
-__all__ = ["command"]
+__all__ = ["ALE", "SB3", "command"]
+
+SB3 = "pip install stable-baselines3==2.9.2 'gymnasium[atari,other]'"
+ALE = "pip install gymnasium==1.4.0 ale-py==0.12.1 opencv-python-headless"
 
 Settings = PpoSettings | DqnSettings
 
@@ -42,13 +44,8 @@ def command(
         console.print(verdict(outcomes), style="bold")
         console.print(line(settings, arguments.rounds))
         results.append({"settings": asdict(settings), "outcomes": [asdict(o) for o in outcomes]})
-    console.print(
-        f"{here['cpu']}, {here['cores']} cores, load {here['load_before']} before, "
-        f"{here['system']}, {here['date']}"
-    )
-    if arguments.json is not None:
-        text = json.dumps({"machine": here, "contests": results}, indent=1)
-        arguments.json.write_text(text, encoding="utf-8")
+    console.print(machine_line(here))
+    write_json(arguments.json, {"machine": here, "contests": results})
 
 
 def contest(arguments: argparse.Namespace, settings: Settings) -> list[Outcome]:
@@ -92,37 +89,17 @@ def parse(description: str, words: Sequence[str], field: Sequence[Entry]) -> arg
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds, per run")
     parser.add_argument("--only", default=names, help=f"of {names}")
-    parser.add_argument(
-        "--python",
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="the interpreter for this implementation, or module; may be repeated",
-    )
+    add_python(parser, "for this implementation, or module")
     parser.add_argument("--quick", action="store_true", help="one short round: does it run?")
-    parser.add_argument("--json", type=Path, default=None, help="write all results here")
+    add_json(parser)
     arguments = parser.parse_args(words)
     if arguments.quick:
         vars(arguments).update(rounds=1, steps=1024, warmup=1024, threads="1")
+    known = {word for entry in field for word in (entry.name, entry.module)}
     try:
         arguments.threads = [int(number) for number in arguments.threads.split(",")]
-        arguments.only = choose(arguments.only, field)
-        arguments.python = dict(split_pair(pair, field) for pair in arguments.python)
+        arguments.only = choose(arguments.only.split(","), field)
+        arguments.python = interpreters(arguments.python, known)
     except ValueError as error:
         parser.error(str(error))
     return arguments
-
-
-def choose(names: str, field: Sequence[Entry]) -> list[Entry]:
-    known = {entry.name: entry for entry in field}
-    if unknown := [name for name in names.split(",") if name not in known]:
-        raise ValueError(f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}")
-    return [known[name] for name in names.split(",")]
-
-
-def split_pair(pair: str, field: Sequence[Entry]) -> tuple[str, str]:
-    name, separator, path = pair.partition("=")
-    known = {word for entry in field for word in (entry.name, entry.module)}
-    if not separator or name not in known:
-        raise ValueError(f"--python {pair}: give NAME=PATH with a NAME of {sorted(known)}")
-    return name, path

@@ -3,7 +3,9 @@
 """
 
 from peers.measure import Stopwatch
-from peers.pong.ours import make_sampler, train_ticking, version
+from peers.our_training import train_ticking
+from peers.our_version import version
+from peers.pong.ours import make_sampler
 from peers.pong.settings import DqnSettings
 from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
 from rlpyt.algos.dqn.dqn import DQN

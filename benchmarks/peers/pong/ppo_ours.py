@@ -1,7 +1,9 @@
 """Our PPO on Pong. Variants: see :func:`peers.pong.ours.make_sampler`."""
 
 from peers.measure import Stopwatch
-from peers.pong.ours import make_sampler, train_ticking, version
+from peers.our_training import train_ticking
+from peers.our_version import version
+from peers.pong.ours import make_sampler
 from peers.pong.settings import PpoSettings
 from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.pg.ppo import PPO

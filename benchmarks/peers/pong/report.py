@@ -6,6 +6,7 @@ from statistics import median
 from rich.table import Table
 
 from peers.contest import Outcome
+from peers.report import ratios
 
 __all__ = ["speed_table", "verdict"]
 
@@ -34,7 +35,7 @@ def speed_table(outcomes: Sequence[Outcome], title: str) -> Table:
             f"{median(1000 * r['cpu_s'] / r['steps'] for r in outcome.rounds):.2f}",
             f"{median(r['cpu_s'] / r['wall_s'] for r in outcome.rounds):.2f}",
             f"{median(returns):.1f}" if returns else "-",
-            _ratios(ours, outcome) if ours else "-",
+            ratios(ours, outcome) if ours else "-",
         )
     return table
 
@@ -45,7 +46,7 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     peer = _best([outcome for outcome in outcomes if not outcome.entry.is_ours])
     if ours is None or peer is None:
         return "no ratio: only one side took part"
-    return f"{_name(ours)} / best peer, {_name(peer)}: {_ratios(ours, peer)} (by CPU time)"
+    return f"{_name(ours)} / best peer, {_name(peer)}: {ratios(ours, peer)} (by CPU time)"
 
 
 def _name(outcome: Outcome) -> str:
@@ -56,12 +57,3 @@ def _name(outcome: Outcome) -> str:
 def _best(outcomes: Sequence[Outcome]) -> Outcome | None:
     run = [outcome for outcome in outcomes if outcome.rounds]
     return max(run, key=lambda o: median(r["steps_per_s"] for r in o.rounds), default=None)
-
-
-def _ratios(ours: Outcome, other: Outcome) -> str:
-    pairs = list(zip(ours.rounds, other.rounds, strict=False))
-    wall = median(our["steps_per_s"] / their["steps_per_s"] for our, their in pairs)
-    cpu = median(
-        (their["cpu_s"] / their["steps"]) / (our["cpu_s"] / our["steps"]) for our, their in pairs
-    )
-    return f"{wall:.2f} ({cpu:.2f})"

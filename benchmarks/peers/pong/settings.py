@@ -6,44 +6,16 @@ reads both.
 
 from dataclasses import dataclass
 
+from peers.settings import Run
+
 __all__ = ["DqnSettings", "PpoSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
-    """What is measured, and with what."""
-
-    warmup_steps: int
-    measured_steps: int
-    threads: int = 1  # of torch
-    env_threads: int = 2  # of the vector environments that step by threads; or worker processes
-    seed: int = 0
-    variant: str = ""
-
-    @property
-    def batch(self) -> int:
-        """Environment steps per iteration."""
-        raise NotImplementedError
-
-    def whole(self, steps: int) -> int:
-        """``steps`` rounded up to whole iterations."""
-        return -(-steps // self.batch) * self.batch
-
-    @property
-    def first(self) -> int:
-        """Environment steps of the warm-up, in whole iterations."""
-        return self.whole(self.warmup_steps)
-
-    @property
-    def total(self) -> int:
-        """Environment steps of warm-up and measurement together, in whole iterations."""
-        return self.first + self.whole(self.measured_steps)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PpoSettings(_Run):
+class PpoSettings(Run):
     """PPO on Pong, with the settings of CleanRL's and Stable-Baselines3's Atari runs."""
 
+    env_threads: int = 2  # of the vector environments that step by threads; or worker processes
     num_envs: int = 8
     rollout: int = 128  # steps of each environment per iteration
     epochs: int = 4
@@ -74,9 +46,10 @@ class PpoSettings(_Run):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DqnSettings(_Run):
+class DqnSettings(Run):
     """DQN on Pong, with the settings of CleanRL's Atari runs but for epsilon and the replay."""
 
+    env_threads: int = 2  # of the vector environments that step by threads; or worker processes
     num_envs: int = 4  # of those that step more than one at a time
     train_every: int = 4  # environment steps between two updates
     minibatch: int = 32

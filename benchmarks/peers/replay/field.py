@@ -2,22 +2,17 @@
 
 from dataclasses import dataclass
 
+from peers.alone import Entry
 from peers.replay.task import KINDS
 
-__all__ = ["FIELD", "Entry", "chosen"]
+__all__ = ["FIELD", "ReplayEntry"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ReplayEntry(Entry):
     """One replay in one variant."""
 
-    name: str  # for --only
-    label: str
-    role: str  # "limit", "ours" or "peer"
-    module: str  # in peers/replay/
-    variant: str
-    kinds: tuple[str, ...] = KINDS
-    install: str = "."
+    kinds: tuple[str, ...]
 
 
 _SB3 = "stable-baselines3==2.9.2"
@@ -29,9 +24,9 @@ _TRANSITIONS = ("uniform", "prioritized")
 
 def _entry(
     role: str, module: str, variant: str, label: str, kinds: tuple[str, ...], install: str = "."
-) -> Entry:
+) -> ReplayEntry:
     name = {"ours": "rlpyt", "stable_baselines3": "sb3", "copying": "copy"}.get(module, module)
-    return Entry(
+    return ReplayEntry(
         name=f"{name}-{variant}",
         label=label,
         role=role,
@@ -42,7 +37,7 @@ def _entry(
     )
 
 
-FIELD: tuple[Entry, ...] = (
+FIELD: tuple[ReplayEntry, ...] = (
     _entry("limit", "copying", "frames", "copy alone, frames", _UNIFORM),
     _entry("limit", "copying", "arrays", "copy alone, stacks", _UNIFORM),
     _entry("ours", "ours", "frames", "rlpyt FrameStorage", KINDS),
@@ -54,17 +49,3 @@ FIELD: tuple[Entry, ...] = (
     _entry("peer", "torchrl", "tensor", "TorchRL LazyTensorStorage", KINDS, _TORCHRL),
     _entry("peer", "torchrl", "memmap", "TorchRL LazyMemmapStorage", KINDS, _TORCHRL),
 )
-
-
-def chosen(words: list[str] | None) -> list[Entry]:
-    """The entries that ``words`` name, each an entry's name or its role; ``None``: all.
-
-    Raises:
-        ValueError: for a word that is neither.
-    """
-    if words is None:
-        return list(FIELD)
-    known = {entry.name for entry in FIELD} | {entry.role for entry in FIELD}
-    if unknown := [word for word in words if word not in known]:
-        raise ValueError(f"unknown: {', '.join(unknown)}; choose from {', '.join(sorted(known))}")
-    return [entry for entry in FIELD if entry.name in words or entry.role in words]

@@ -1,24 +1,18 @@
 """Ours. Variants: "frames", "arrays"."""
 
-import tomllib
-from pathlib import Path
-
 import numpy as np
 import torch
 from gymnasium import spaces
 
+from peers.our_version import version
 from peers.replay.steps import ROWS, Steps
 from peers.replay.task import STACK, STACK_BYTES, Batch, System, Task
 from rlpyt.data import EnvSpaces, Samples
 from rlpyt.replays import ArrayStorage, FrameStorage, Prioritized, ReplayBuffer
 
-ROOT = Path(__file__).resolve().parents[3]
+__all__ = ["build", "bytes_each", "version"]
+
 SPACES = EnvSpaces(spaces.Box(0, 255, STACK, np.uint8), spaces.Discrete(6))
-
-
-def version() -> str:
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
 
 
 def bytes_each(task: Task) -> int:

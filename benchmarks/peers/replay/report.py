@@ -90,8 +90,14 @@ def trouble_lines(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
+def _rate(outcome: Outcome, number: int, name: str, unit: str = "per_s") -> float:
+    """The median rate of a round: ``name`` is "append" or "draw N"."""
+    slices = sorted(part[unit] for part in outcome.rounds[number]["rates"][name])
+    return float(slices[len(slices) // 2])
+
+
 def _speed(outcome: Outcome, name: str) -> float:
-    return median(outcome.rate(number, name) for number in outcome.rounds)
+    return median(_rate(outcome, number, name) for number in outcome.rounds)
 
 
 def _ratio(one: Outcome, other: Outcome, name: str) -> str:
@@ -99,7 +105,9 @@ def _ratio(one: Outcome, other: Outcome, name: str) -> str:
     if not numbers or (other.entry.role == "limit" and name == "append"):
         return "-"
     wall, cpu = (
-        median(one.rate(number, name, unit) / other.rate(number, name, unit) for number in numbers)
+        median(
+            _rate(one, number, name, unit) / _rate(other, number, name, unit) for number in numbers
+        )
         for unit in ("per_s", "per_cpu_s")
     )
     return f"{wall:.2f} ({cpu:.2f})"

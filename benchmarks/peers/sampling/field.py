@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from peers.alone import Entry
 from peers.sampling.task import ENVIRONMENTS
 
-__all__ = ["FIELD", "NEEDS", "Entry", "chosen"]
+__all__ = ["FIELD", "NEEDS", "SamplingEntry"]
 
 # What an environment needs beside the library that steps it.
 NEEDS = {
@@ -15,17 +16,11 @@ NEEDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class SamplingEntry(Entry):
     """One system in one variant."""
 
-    name: str  # for --only
-    label: str
-    role: str  # "limit", "ours" or "peer"
-    module: str  # in peers/sampling/
-    variant: str = ""
     back_end: str = "loop"  # whose limit it is measured by
     environments: tuple[str, ...] = ENVIRONMENTS
-    install: str = ""
     policy: bool | None = None  # only with, only without; None: both
 
     def install_line(self, environment: str) -> str:
@@ -37,12 +32,13 @@ _WITH_NATIVE = ("cartpole", "pong")
 _BACK_ENDS = (("loop", ENVIRONMENTS), ("native", _WITH_NATIVE), ("pool", ENVIRONMENTS))
 _POOL = "envpool==1.2.5 gymnasium==1.4.0"
 _GYMNASIUM = "gymnasium==1.4.0"
+_SB3 = "stable-baselines3==2.9.2"
 _BACK_END_LABELS = {"loop": "single envs", "native": "native env", "pool": "EnvPool env"}
 
 
-def _limits() -> list[Entry]:
+def _limits() -> list[SamplingEntry]:
     found = [
-        Entry(
+        SamplingEntry(
             name=f"raw-{back_end}{suffix}",
             label=f"bare {_BACK_END_LABELS[back_end]}, {words}",
             role="limit",
@@ -59,7 +55,7 @@ def _limits() -> list[Entry]:
             ("", "all", "a process per core"),
         )
     ]
-    policy = Entry(
+    policy = SamplingEntry(
         name="raw-policy",
         label="network alone, a process per core",
         role="limit",
@@ -72,10 +68,10 @@ def _limits() -> list[Entry]:
     return [*found, policy]
 
 
-def _ours() -> list[Entry]:
+def _ours() -> list[SamplingEntry]:
     names = {"serial": "Serial", "cpu": "Cpu", "gpu": "Gpu", "alternating": "Alternating"}
     found = [
-        Entry(
+        SamplingEntry(
             name=f"{kind}-{back_end}",
             label=f"{name}Sampler, {_BACK_END_LABELS[back_end]}",
             role="ours",
@@ -89,7 +85,7 @@ def _ours() -> list[Entry]:
         for back_end, environments in _BACK_ENDS
     ]
     each = [
-        Entry(
+        SamplingEntry(
             name=f"{kind}-each",
             label=f"{names[kind]}Sampler, a worker per env",
             role="ours",
@@ -102,101 +98,53 @@ def _ours() -> list[Entry]:
     return [*found, *each]
 
 
+def _peer(
+    name: str,
+    label: str,
+    module: str,
+    variant: str,
+    install: str,
+    back_end: str = "loop",
+    environments: tuple[str, ...] = ENVIRONMENTS,
+) -> SamplingEntry:
+    return SamplingEntry(
+        name=name,
+        label=label,
+        role="peer",
+        module=module,
+        variant=variant,
+        back_end=back_end,
+        environments=environments,
+        install=install,
+    )
+
+
 _PEERS = (
-    Entry(
-        name="gym-sync",
-        label="Gymnasium SyncVectorEnv",
-        role="peer",
-        module="gymnasium",
-        variant="sync",
-        install=_GYMNASIUM,
+    _peer("gym-sync", "Gymnasium SyncVectorEnv", "gymnasium", "sync", _GYMNASIUM),
+    _peer("gym-async", "Gymnasium AsyncVectorEnv", "gymnasium", "async", _GYMNASIUM),
+    _peer(
+        "gym-native",
+        "Gymnasium vector entry point",
+        "gymnasium",
+        "native",
+        _GYMNASIUM,
+        "native",
+        ("cartpole",),
     ),
-    Entry(
-        name="gym-async",
-        label="Gymnasium AsyncVectorEnv",
-        role="peer",
-        module="gymnasium",
-        variant="async",
-        install=_GYMNASIUM,
-    ),
-    Entry(
-        name="gym-native",
-        label="Gymnasium vector entry point",
-        role="peer",
-        module="gymnasium",
-        variant="native",
-        back_end="native",
-        environments=("cartpole",),
-        install=_GYMNASIUM,
-    ),
-    Entry(
-        name="sb3-dummy",
-        label="SB3 DummyVecEnv",
-        role="peer",
-        module="stable_baselines3",
-        variant="dummy",
-        install="stable-baselines3==2.9.2",
-    ),
-    Entry(
-        name="sb3-subproc",
-        label="SB3 SubprocVecEnv",
-        role="peer",
-        module="stable_baselines3",
-        variant="subproc",
-        install="stable-baselines3==2.9.2",
-    ),
-    Entry(
-        name="envpool",
-        label="EnvPool",
-        role="peer",
-        module="envpool",
-        variant="sync",
-        back_end="pool",
-        install=_POOL,
-    ),
-    Entry(
-        name="envpool-async",
-        label="EnvPool, asynchronous",
-        role="peer",
-        module="envpool",
-        variant="async",
-        back_end="pool",
-        install=_POOL,
-    ),
-    Entry(
-        name="ale",
-        label="ALE vector env",
-        role="peer",
-        module="ale",
-        variant="sync",
-        back_end="native",
-        environments=("pong",),
-        install=_GYMNASIUM,
-    ),
-    Entry(
-        name="ale-async",
-        label="ALE vector env, asynchronous",
-        role="peer",
-        module="ale",
-        variant="async",
-        back_end="native",
-        environments=("pong",),
-        install=_GYMNASIUM,
+    _peer("sb3-dummy", "SB3 DummyVecEnv", "stable_baselines3", "dummy", _SB3),
+    _peer("sb3-subproc", "SB3 SubprocVecEnv", "stable_baselines3", "subproc", _SB3),
+    _peer("envpool", "EnvPool", "envpool", "sync", _POOL, "pool"),
+    _peer("envpool-async", "EnvPool, asynchronous", "envpool", "async", _POOL, "pool"),
+    _peer("ale", "ALE vector env", "ale", "sync", _GYMNASIUM, "native", ("pong",)),
+    _peer(
+        "ale-async",
+        "ALE vector env, asynchronous",
+        "ale",
+        "async",
+        _GYMNASIUM,
+        "native",
+        ("pong",),
     ),
 )
 
-FIELD: tuple[Entry, ...] = (*_limits(), *_ours(), *_PEERS)
-
-
-def chosen(words: list[str] | None) -> list[Entry]:
-    """The entries that ``words`` name, each an entry's name or its role; ``None``: all.
-
-    Raises:
-        ValueError: for a word that is neither.
-    """
-    if words is None:
-        return list(FIELD)
-    known = {entry.name for entry in FIELD} | {entry.role for entry in FIELD}
-    if unknown := [word for word in words if word not in known]:
-        raise ValueError(f"unknown: {', '.join(unknown)}; choose from {', '.join(sorted(known))}")
-    return [entry for entry in FIELD if entry.name in words or entry.role in words]
+FIELD: tuple[SamplingEntry, ...] = (*_limits(), *_ours(), *_PEERS)

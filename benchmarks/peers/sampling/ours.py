@@ -6,11 +6,9 @@ Samplers: "serial", "cpu", "gpu", "alternating". Back ends: "loop" (single envir
 observations, actions, rewards, ends, the policy's log-probabilities and the value.
 """
 
-import tomllib
-from pathlib import Path
-
 import torch
 
+from peers.our_version import version
 from peers.sampling.environments import NATIVE
 from peers.sampling.random_agent import RandomAgent
 from peers.sampling.task import System, Task
@@ -22,17 +20,13 @@ from rlpyt.samplers.cpu import CpuSampler
 from rlpyt.samplers.gpu import GpuSampler
 from rlpyt.samplers.serial import SerialSampler
 
-ROOT = Path(__file__).resolve().parents[3]
+__all__ = ["build", "version"]
+
 PARALLEL: dict[str, type[CpuSampler] | type[GpuSampler] | type[AlternatingSampler]] = {
     "cpu": CpuSampler,
     "gpu": GpuSampler,
     "alternating": AlternatingSampler,
 }
-
-
-def version() -> str:
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
 
 
 def build(task: Task) -> System:
