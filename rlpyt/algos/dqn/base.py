@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from rlpyt.agents.dqn import DqnAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
 from rlpyt.models.dqn import DqnModel, QHead, QOutputs
@@ -30,7 +30,6 @@ __all__ = [
     "QAlgorithm",
     "QInfo",
     "QLosses",
-    "UpdateCount",
     "q_agent",
     "update_target",
     "weighted_mean",
@@ -39,9 +38,7 @@ __all__ = [
 Q_RANGES = {
     "discount": (0.0, 1.0),
     "learning_rate": (0.0, float("inf")),
-    "batch_size": (1, float("inf")),
-    "min_steps_learn": (0, float("inf")),
-    "replay_ratio": (0.0, float("inf")),
+    **LOOP_RANGES,
     "target_update_interval": (1, float("inf")),
     "target_update_tau": (0.0, 1.0),
     "clip_grad_norm": (0.0, float("inf")),
@@ -108,9 +105,14 @@ class QAlgorithm(RlAlgorithm, ABC):
         self.check_ranges(Q_RANGES)
         self.agent = q_agent(agent, self.head, type(self).__name__)
         self._check_memory()
-        self._batch_spec = batch_spec
         self._n_itr = n_itr
-        self._count = UpdateCount.of(self, batch_spec)
+        self._loop = ReplayLoop(
+            self.replay,
+            batch_spec,
+            batch_size=self.batch_size,
+            min_steps_learn=self.min_steps_learn,
+            replay_ratio=self.replay_ratio,
+        )
         self._rng = generator(seed, Stream.ALGO, 0)
         self.replay.initialize(
             self.agent.env_spaces,
@@ -131,7 +133,6 @@ class QAlgorithm(RlAlgorithm, ABC):
         )
         self.target: DqnModel = deepcopy(self.agent.model).requires_grad_(False)
         self._updates = 0
-        self._next_itr = 0
 
     def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
         """Bytes that the replay takes when it is full."""
@@ -155,26 +156,20 @@ class QAlgorithm(RlAlgorithm, ABC):
             raise RlpytError("config", f"{what}, and the model does not fit them", hint=hint)
 
     def updates_per_itr(self) -> int:
-        """Gradient steps, on average, rounded up."""
-        return max(1, round(self._count.per_itr))
+        """Gradient steps, on average."""
+        return self._loop.updates_per_itr
 
     def samples_per_itr(self) -> int:
         """Transitions learned from."""
-        return self.updates_per_itr() * self.batch_size * (self.replay.sequence_length or 1)
+        return self._loop.samples_per_itr
 
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Append the batch [T, B]; then the gradient steps that are due."""
-        self.replay.append(samples)
-        self._next_itr = itr + 1
         learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
         infos, norms = [], []
-        due = self._count.due(itr)
-        if due == 0:  # else a noisy model would explore by none at first, or always by the same
-            self.agent.model.resample(self._rng)
-        for _ in range(due):
+        for batch in self._loop.batches(itr, samples):
             self.agent.model.resample(self._rng)
             self.target.resample(self._rng)
-            batch = self._sample()
             report, norm = self._gradient.step(learning_rate, batch, self.draw(self._rng))
             info, priority = report
             if self.replay.prioritized is not None:
@@ -184,13 +179,10 @@ class QAlgorithm(RlAlgorithm, ABC):
                 update_target(self.target, self.agent.model, self.target_update_tau)
             infos.append(info)
             norms.append(norm)
+        if not infos:  # else a noisy model would explore by none at first, or always by the same
+            self.agent.model.resample(self._rng)
         self.agent.model.update_normalizer(samples.observation, samples.valid)
         return opt_info(infos, norms)
-
-    def _sample(self) -> ReplaySamples | ReplaySequences:
-        if self.replay.sequence_length is None:
-            return self.replay.sample(self.batch_size)
-        return self.replay.sample_sequences(self.batch_size)
 
     def _loss(
         self, batch: ReplaySamples | ReplaySequences, noise: Any
@@ -222,45 +214,18 @@ class QAlgorithm(RlAlgorithm, ABC):
         return {
             "gradient": self._gradient.state_dict(),
             "target": self.target.state_dict(),
-            "replay": self.replay.state_dict(),
             "rng": generator_state(self._rng),
             "updates": self._updates,
-            "next_itr": self._next_itr,
-            "first_itr": self._count.first_itr,
+            **self._loop.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._gradient.load_state_dict(state["gradient"])
         self.target.load_state_dict(state["target"])
-        self.replay.load_state_dict(state["replay"])
+        self._loop.load_state_dict(state)
         load_generator_state(self._rng, state["rng"])
         self._updates = state["updates"]
-        self._next_itr = state["next_itr"]
-        self._count = self._count._replace(first_itr=state["first_itr"])
-        if self.replay.n_stored == 0:  # resumed without it: fill it again before learning on
-            delay = UpdateCount.of(self, self._batch_spec).first_itr
-            self._count = self._count._replace(first_itr=self._next_itr + delay)
-
-
-class UpdateCount(NamedTuple):
-    """How many gradient steps are due after each iteration, without drift over a run."""
-
-    per_itr: Fraction
-    first_itr: int  # the first iteration that learns
-
-    @staticmethod
-    def of(algo: QAlgorithm, batch_spec: BatchSpec) -> "UpdateCount":
-        """For an algorithm's ``replay_ratio``, ``batch_size`` and ``min_steps_learn``."""
-        ratio = Fraction(algo.replay_ratio).limit_denominator(1_000_000)
-        first = max(0, -(-algo.min_steps_learn // batch_spec.size) - 1)
-        learned = algo.batch_size * (algo.replay.sequence_length or 1)
-        return UpdateCount(ratio * batch_spec.size / learned, first)
-
-    def due(self, itr: int) -> int:
-        """Gradient steps after iteration ``itr``."""
-        n = itr - self.first_itr
-        return 0 if n < 0 else int((n + 1) * self.per_itr) - int(n * self.per_itr)
 
 
 def q_agent(agent: Agent, heads: Sequence[QHead], algorithm: str) -> DqnAgent:

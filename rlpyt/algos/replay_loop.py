@@ -1,0 +1,98 @@
+"""What off-policy learning does around its gradient steps: keep what was sampled, and hand out the
+batches that are due, exactly as many as the replay ratio asks for.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, NamedTuple, final
+
+from rlpyt.data import BatchSpec, Samples
+from rlpyt.replays.batches import ReplaySamples, ReplaySequences
+from rlpyt.replays.replay import ReplayBuffer
+
+__all__ = ["LOOP_RANGES", "ReplayLoop", "UpdateCount"]
+
+LOOP_RANGES = {
+    "batch_size": (1, float("inf")),
+    "min_steps_learn": (0, float("inf")),
+    "replay_ratio": (0.0, float("inf")),
+}
+"""Values that its settings may have, as an algorithm's fields."""
+
+
+class UpdateCount(NamedTuple):
+    """How many gradient steps are due after each iteration, without drift over a run."""
+
+    per_itr: Fraction
+    first_itr: int  # the first iteration that learns
+
+    def due(self, itr: int) -> int:
+        """Gradient steps after iteration ``itr``."""
+        n = itr - self.first_itr
+        return 0 if n < 0 else int((n + 1) * self.per_itr) - int(n * self.per_itr)
+
+
+@final
+class ReplayLoop:
+    """A replay, initialised elsewhere, and when to learn from it."""
+
+    def __init__(
+        self,
+        replay: ReplayBuffer,
+        batch_spec: BatchSpec,
+        *,
+        batch_size: int,
+        min_steps_learn: int,
+        replay_ratio: float,
+    ) -> None:
+        """Batches of ``batch_size`` transitions or sequences, ``replay_ratio`` transitions learned
+        from for each environment step, none before ``min_steps_learn`` of them.
+        """
+        self.replay = replay
+        self.batch_size = batch_size
+        ratio = Fraction(replay_ratio).limit_denominator(1_000_000)
+        learned = batch_size * (replay.sequence_length or 1)
+        self._delay = max(0, -(-min_steps_learn // batch_spec.size) - 1)
+        self._count = UpdateCount(ratio * batch_spec.size / learned, self._delay)
+        self._next_itr = 0
+
+    @property
+    def updates_per_itr(self) -> int:
+        """Gradient steps, on average, at least one."""
+        return max(1, round(self._count.per_itr))
+
+    @property
+    def samples_per_itr(self) -> int:
+        """Transitions learned from."""
+        return self.updates_per_itr * self.batch_size * (self.replay.sequence_length or 1)
+
+    def batches(self, itr: int, samples: Samples) -> Iterator[Any]:
+        """Append the batch [T, B] of iteration ``itr``; then a batch of the replay for each
+        gradient step that is due, drawn when it is asked for.
+        """
+        self.replay.append(samples)
+        self._next_itr = itr + 1
+        for _ in range(self._count.due(itr)):
+            yield self._sample()
+
+    def _sample(self) -> ReplaySamples | ReplaySequences:
+        if self.replay.sequence_length is None:
+            return self.replay.sample(self.batch_size)
+        return self.replay.sample_sequences(self.batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The replay, and where the count stands."""
+        return {
+            "replay": self.replay.state_dict(),
+            "next_itr": self._next_itr,
+            "first_itr": self._count.first_itr,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``; without its replay, fill a new one before learning on."""
+        self.replay.load_state_dict(state["replay"])
+        self._next_itr = state["next_itr"]
+        first_itr = state["first_itr"]
+        if self.replay.n_stored == 0:
+            first_itr = self._next_itr + self._delay
+        self._count = self._count._replace(first_itr=first_itr)
