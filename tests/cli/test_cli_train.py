@@ -172,7 +172,7 @@ def test_a_factory_that_must_be_given_something(rlpyt):
         (["ppo", "cli_envs:Sound", "algo.minibatches=999"], "algo.minibatches=999 is more than"),
         (["ppo", "cli_envs:Sound", "n_steps=0"], "ERROR config: n_steps=0 - use 1 or more"),
         (["ppo", "cli_envs:Sound", "sampler.batch_T=0"], "sampler.batch_T=0 - use 1 or more"),
-        (["ppo", "cli_envs:Sound", "evaluator.episodes=3"], "now None) has nothing inside"),
+        (["ppo", "cli_envs:Sound", "evaluator.episode=3"], "Evaluator has no field 'episode'"),
         (["ppo", "CartPole-v1", "sampler.env.kwargs.gravity=9"], "unexpected keyword argument"),
     ],
 )
