@@ -1,7 +1,7 @@
 """The model of every Q-learning agent: action values or distributions, for any observation."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Literal, Self, final, get_args
 
 import numpy as np
@@ -78,6 +78,7 @@ class DqnModel(Model):
         self.n_outputs = n_outputs
         self.reads_previous = trunk.memory is not None
         self._is_plain = trunk.is_identity
+        self.is_noisy = has_noise(self)  # looked for once: it is asked at every step
 
     @classmethod
     def from_spaces(
@@ -194,20 +195,16 @@ class DqnModel(Model):
             )
         return values.exp() @ support
 
-    @property
-    def is_noisy(self) -> bool:
-        """Whether there are noisy layers."""
-        return has_noise(self)
-
     def resample(self, rng: np.random.Generator) -> None:
         """Draw new noise for all noisy layers, in place: before a forward pass, never between it
         and its backward pass. Nothing where there are none.
         """
-        resample_noise(self, rng)
+        if self.is_noisy:
+            resample_noise(self, rng)
 
     def without_noise(self) -> AbstractContextManager[None]:
         """A context in which noisy layers compute by their means alone."""
-        return without_noise(self)
+        return without_noise(self) if self.is_noisy else nullcontext()
 
     def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
         """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""
