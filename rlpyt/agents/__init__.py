@@ -3,6 +3,7 @@
 from rlpyt.agents.base import Actor, Agent
 from rlpyt.agents.dqn import DqnAgent, DqnAgentInfo, EpsilonGreedy
 from rlpyt.agents.pg import AgentInfo, PgAgent, PgEvaluation
+from rlpyt.agents.qpg import QpgAgent, QpgAgentInfo, QpgExploration
 
 __all__ = [
     "Actor",
@@ -13,4 +14,7 @@ __all__ = [
     "EpsilonGreedy",
     "PgAgent",
     "PgEvaluation",
+    "QpgAgent",
+    "QpgAgentInfo",
+    "QpgExploration",
 ]

@@ -1,8 +1,11 @@
 """Networks: trunks, encoders for any space, and the models agents step and algorithms train."""
 
 from rlpyt.models.base import Model, PgOutputs
+from rlpyt.models.batch_renorm import BatchRenorm
+from rlpyt.models.batched import BatchedLinear, BatchedMlp
 from rlpyt.models.conv2d import Conv2d, image_layout, is_image
 from rlpyt.models.convolutions import Convolutions, convolution_encoder
+from rlpyt.models.critic import CriticModel
 from rlpyt.models.dqn import DqnModel, QHead, QOutputs
 from rlpyt.models.dueling import Dueling, q_head
 from rlpyt.models.encoder import Encoder, ImageTrunk, encoder_for
@@ -11,15 +14,20 @@ from rlpyt.models.mlp import Init, Mlp, Nonlinearity
 from rlpyt.models.noisy import NoisyLinear, NoisyMlp, has_noise, resample_noise, without_noise
 from rlpyt.models.normalize import ObservationNormalizer, RunningMeanStd
 from rlpyt.models.pg import PgModel
+from rlpyt.models.policy import PolicyKind, PolicyModel
 from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
 from rlpyt.models.resnet import ImpalaResNet
 from rlpyt.models.rnn import Recurrent, RnnKind
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
 
 __all__ = [
+    "BatchRenorm",
+    "BatchedLinear",
+    "BatchedMlp",
     "Conv2d",
     "Convolutions",
     "CosineEmbedding",
+    "CriticModel",
     "DqnModel",
     "Dueling",
     "Encoder",
@@ -36,6 +44,8 @@ __all__ = [
     "ObservationNormalizer",
     "PgModel",
     "PgOutputs",
+    "PolicyKind",
+    "PolicyModel",
     "QHead",
     "QOutputs",
     "Recurrent",

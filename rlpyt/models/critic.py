@@ -1,0 +1,129 @@
+"""The critics of off-policy actor-critic algorithms: n networks of one shape, computed as one."""
+
+from collections.abc import Sequence
+from typing import Any, Self, final
+
+import torch
+from gymnasium import Space, spaces
+from torch import Tensor, nn
+
+from rlpyt.data import NoState
+from rlpyt.models.action_scale import ActionScale
+from rlpyt.models.batched import BatchedMlp
+from rlpyt.models.encoder import ImageTrunk
+from rlpyt.models.mlp import Nonlinearity
+from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["CriticModel"]
+
+
+@final
+class CriticModel(nn.Module):
+    """Q(s, a) of n critics, [n, ..., n_outputs], for any leading dimensions.
+
+    Box actions: an action, in units of its bounds, joins the features of the observation. Discrete
+    actions: none goes in, and the outputs are those of every action. Convolutions and observation
+    statistics are shared by the critics, all other layers are each one's own. Build it with
+    :meth:`from_spaces`.
+
+    Args:
+        trunk: Observation to features.
+        action_scale: Action to what joins them; ``None`` where Discrete.
+        networks: The critics.
+    """
+
+    def __init__(
+        self, *, trunk: Trunk, action_scale: ActionScale | None, networks: BatchedMlp
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.action_scale = action_scale
+        self.networks = networks
+        self._is_plain = trunk.is_identity
+
+    @classmethod
+    def from_spaces(
+        cls,
+        observation_space: Space[Any],
+        action_space: Space[Any],
+        *,
+        n_critics: int = 2,
+        n_outputs: int = 1,
+        hidden_sizes: Sequence[int] = (256, 256),
+        nonlinearity: Nonlinearity = "relu",
+        layer_norm: bool = False,
+        batch_renorm: bool = False,
+        image: ImageTrunk = "auto",
+        normalize_observation: bool = False,
+    ) -> Self:
+        """Build for these spaces; all starts as torch does.
+
+        Args:
+            observation_space: What is observed; a top-level ``action_mask`` is left out.
+            action_space: Box or Discrete; unbounded dimensions are taken as they are.
+            n_critics: n.
+            n_outputs: Numbers of each critic: 1, or the quantiles of a distribution of return.
+            hidden_sizes: Hidden layers over features and action.
+            nonlinearity: Between them.
+            layer_norm: Before each nonlinearity.
+            batch_renorm: On the input and behind each nonlinearity, as in CrossQ.
+            image: How images are encoded: convolutions without a linear layer.
+            normalize_observation: Normalise float vectors by running statistics
+                (:meth:`update_normalizer`).
+
+        Raises:
+            RlpytError: for another action space, an unknown option, a size below 1, or
+                distributions of return over Discrete actions.
+        """
+        scale, action_size = None, 0
+        if isinstance(action_space, spaces.Discrete):
+            if n_outputs != 1:
+                hint = "use n_outputs=1, or a DqnModel with head='quantile'"
+                raise RlpytError("config", f"n_outputs={n_outputs} with {action_space}", hint=hint)
+            n_outputs = int(action_space.n)
+        else:
+            scale = ActionScale(action_space)
+            action_size = scale.dim
+        layers = Layers(nonlinearity, "default", False, layer_norm)
+        options = TrunkOptions(image, "none", 1, normalize_observation)
+        trunk = trunk_for(observation_space, action_space, (), layers, options)
+        networks = BatchedMlp(
+            n_critics,
+            trunk.feature_size + action_size,
+            hidden_sizes,
+            n_outputs,
+            nonlinearity,
+            layer_norm=layer_norm,
+            batch_renorm=batch_renorm,
+        )
+        return cls(trunk=trunk, action_scale=scale, networks=networks)
+
+    def forward(
+        self, observation: Any, action: Tensor | None = None, *, train: bool = False
+    ) -> Tensor:
+        """Q of an observation tree [..., *shape] and ``action`` [..., *shape] (``None`` where
+        Discrete), [n, ..., n_outputs] (Discrete: [n, ..., A]).
+
+        ``train``: with ``batch_renorm``, by the batch's statistics, and take them in.
+        """
+        features = observation
+        if not self._is_plain:
+            none: Any = None
+            features, _state = self.trunk(observation, none, none, none, NoState())
+        if self.action_scale is not None:
+            assert action is not None
+            features = torch.cat([features, self.action_scale.to_unit(action)], dim=-1)
+        if features.dim() == 2:
+            return self._critics(features, train)
+        outputs = self._critics(features.reshape(-1, features.shape[-1]), train)
+        return outputs.reshape(outputs.shape[0], *features.shape[:-1], outputs.shape[-1])
+
+    def _critics(self, features: Tensor, train: bool) -> Tensor:
+        outputs: Tensor = self.networks(features, train)
+        return outputs
+
+    def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
+        """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""
+        if self.trunk.normalizer is not None:
+            self.trunk.normalizer.update(observation, valid)
