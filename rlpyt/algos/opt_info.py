@@ -13,8 +13,10 @@ from rlpyt.utils.errors import RlpytError
 __all__ = ["opt_info"]
 
 
-def opt_info(losses: Sequence[NamedTuple], norms: Sequence[Tensor]) -> OptInfo:
-    """One value per gradient step for each part of the losses, and ``gradNorm``.
+def opt_info(
+    losses: Sequence[NamedTuple], norms: Sequence[Tensor], norm_name: str = "gradNorm"
+) -> OptInfo:
+    """One value per gradient step for each part of the losses, and the gradient's norm.
 
     One transfer from the device; nothing of no steps.
 
@@ -34,4 +36,4 @@ def opt_info(losses: Sequence[NamedTuple], norms: Sequence[Tensor]) -> OptInfo:
             hint="lower algo.learning_rate or algo.clip_grad_norm, or look at the rewards' scale; "
             "the newest checkpoint is from before",
         )
-    return dict(zip([*losses[0]._fields, "gradNorm"], columns, strict=True))
+    return dict(zip([*losses[0]._fields, norm_name], columns, strict=True))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["normalize", "valid_mean"]
+__all__ = ["normalize", "valid_mean", "weighted_mean"]
 
 
 def valid_mean(x: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -32,3 +32,8 @@ def normalize(x: Tensor, valid: Tensor | None = None, eps: float = 1e-8) -> Tens
     mean = (x * weight).sum() / count.clamp(min=1.0)
     variance = ((x - mean).square() * weight).sum() / (count - 1.0).clamp(min=1.0)
     return (x - mean) / (torch.sqrt(variance) + eps)
+
+
+def weighted_mean(loss: Tensor, is_weight: Tensor | None) -> Tensor:
+    """E[w L] with importance weights w, where transitions were sampled by priority."""
+    return loss.mean() if is_weight is None else (is_weight * loss).mean()

@@ -13,8 +13,8 @@ from torch import Tensor
 from toy_envs import copied
 
 from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1, CategoricalDQN, QAlgorithm
-from rlpyt.algos.dqn.base import weighted_mean
 from rlpyt.algos.optimizer import GradientStep
+from rlpyt.ops.losses import weighted_mean
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.errors import RlpytError

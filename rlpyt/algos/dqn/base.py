@@ -17,8 +17,10 @@ from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop
 from rlpyt.algos.schedule import Schedule, scheduled
+from rlpyt.algos.target import update_target
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
 from rlpyt.models.dqn import DqnModel, QHead, QOutputs
+from rlpyt.ops.losses import weighted_mean
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.buffer import buffer_map
@@ -31,8 +33,6 @@ __all__ = [
     "QInfo",
     "QLosses",
     "q_agent",
-    "update_target",
-    "weighted_mean",
 ]
 
 Q_RANGES = {
@@ -237,24 +237,6 @@ def q_agent(agent: Agent, heads: Sequence[QHead], algorithm: str) -> DqnAgent:
         what = f"{algorithm} does not learn agent.model_kwargs.head={agent.model.kind!r}"
         raise RlpytError("config", what, hint=f"use {' or '.join(map(repr, heads))}")
     return agent
-
-
-@torch.no_grad()
-def update_target(target: torch.nn.Module, online: torch.nn.Module, tau: float) -> None:
-    """θ⁻ ← θ⁻ + τ (θ - θ⁻), buffers as they are in the online network."""
-    pairs = zip(target.parameters(), online.parameters(), strict=True)
-    for slow, fast in pairs:
-        if tau == 1.0:
-            slow.copy_(fast)
-        else:
-            slow.lerp_(fast, tau)
-    for kept, new in zip(target.buffers(), online.buffers(), strict=True):
-        kept.copy_(new)
-
-
-def weighted_mean(loss: Tensor, is_weight: Tensor | None) -> Tensor:
-    """E[w L] with importance weights w, where transitions were sampled by priority."""
-    return loss.mean() if is_weight is None else (is_weight * loss).mean()
 
 
 def _one(state: Any) -> Any:
