@@ -7,6 +7,7 @@ from types import MappingProxyType
 from rlpyt.cli.presets.dqn import c51, dqn, iqn, pqn, qrdqn, r2d1, rainbow
 from rlpyt.cli.presets.kinds import Kind, Recurrent, kind_of
 from rlpyt.cli.presets.pg import a2c, ppo
+from rlpyt.cli.presets.qpg import ddpg, sac, td3
 from rlpyt.envs.atari import AtariTrajInfo
 from rlpyt.envs.build import EnvConfig, peek_spaces
 from rlpyt.runners.minibatch_rl import MinibatchRl
@@ -18,6 +19,7 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, Kind, Recurrent], MinibatchRl]] = 
     {
         "a2c": a2c,
         "c51": c51,
+        "ddpg": ddpg,
         "dqn": dqn,
         "iqn": iqn,
         "ppo": ppo,
@@ -25,6 +27,8 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, Kind, Recurrent], MinibatchRl]] = 
         "qrdqn": qrdqn,
         "r2d1": r2d1,
         "rainbow": rainbow,
+        "sac": sac,
+        "td3": td3,
     }
 )
 """Name on the command line to the function that builds its default runner."""
