@@ -14,13 +14,16 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
 from rlpyt.agents.pg import PgAgent
+from rlpyt.agents.qpg import QpgAgent, QpgExploration
 from rlpyt.algos.dqn import PQN
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.ppo import PPO
+from rlpyt.algos.qpg import SAC, TD3
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import logger_context
+from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 
@@ -118,14 +121,30 @@ def small_runner(
     model |= {"rnn_size": 4} if recurrent != "none" else {}
     rates = {"learning_rate": 1e-2, "learning_rate_schedule": "linear"}
     common = {**rates, "normalize_reward": True}
-    kinds = {
+    off_policy = {
+        "replay": ReplayBuffer(size=300, n_step_return=2),  # wraps around in the fifth iteration
+        "batch_size": 16,
+        "min_steps_learn": 100,
+        "replay_ratio": 1.5,
+        "learning_rate": 1e-2,
+        "critic_kwargs": {"hidden_sizes": [8]},
+    }
+    kinds: dict[str, Any] = {
         "ppo": PPO(epochs=2, minibatches=2, **common),
         "a2c": A2C(**common),
         "pqn": PQN(epochs=2, minibatches=2, **rates),
+        "sac": SAC(**off_policy),
+        "td3": TD3(**off_policy),
     }
-    if algo == "pqn":
+    if algo in ("sac", "td3"):
+        policy = kinds[algo].policy
+        exploration = QpgExploration(random_steps=100)
+        agent: Agent = QpgAgent(
+            policy=policy, exploration=exploration, model_kwargs={"hidden_sizes": [8]}
+        )
+    elif algo == "pqn":
         epsilon = EpsilonGreedy(final=0.1, steps=32 * n_itr)
-        agent: Agent = DqnAgent(model_kwargs=model, epsilon=epsilon)
+        agent = DqnAgent(model_kwargs=model, epsilon=epsilon)
     else:
         agent = PgAgent(model_kwargs=model)
     return MinibatchRl(

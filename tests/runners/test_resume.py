@@ -43,6 +43,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ppo-continuous-wait": {"continuous": True, "mid_batch_reset": False},
     "pqn": {"algo": "pqn", "evaluator": Evaluator(episodes=3, greedy=False)},
     "pqn-gru-wait": {"algo": "pqn", "recurrent": "gru", "mid_batch_reset": False},
+    "sac": {"algo": "sac", "continuous": True, "evaluator": Evaluator(episodes=3, greedy=False)},
+    "td3-wait": {"algo": "td3", "continuous": True, "mid_batch_reset": False},
     "a2c": {"algo": "a2c"},
     "a2c-wait": {"algo": "a2c", "mid_batch_reset": False},
     "a2c-lstm": {"algo": "a2c", "recurrent": "lstm"},

@@ -15,6 +15,7 @@ from sampler_fakes import CPU, CountTrajInfo, WalkEnv, as_lists, copy_samples
 from torch import Tensor, nn
 
 from rlpyt.agents.pg import PgAgent
+from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.data import NoState, TrajInfo
@@ -251,7 +252,8 @@ def run_case(
     agent.initialize(sampler.env_spaces(), seed=case.seed, device=CPU)
     found = Result()
     try:
-        sampler.initialize(agent, seed=case.seed, discount=0.9, bootstrap_value=True)
+        has_value = not isinstance(agent, QpgAgent)
+        sampler.initialize(agent, seed=case.seed, discount=0.9, bootstrap_value=has_value)
         algo.initialize(agent, n_itr=case.n_itr, batch_spec=sampler.batch_spec, seed=case.seed)
         if evaluator is not None:
             evaluator.initialize(agent, sampler, seed=case.seed, discount=0.9)
