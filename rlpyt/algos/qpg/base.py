@@ -18,7 +18,7 @@ from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop
 from rlpyt.algos.target import update_target
-from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
+from rlpyt.data import AgentInputs, BatchSpec, OptInfo, Samples
 from rlpyt.models.critic import CriticModel
 from rlpyt.models.policy import PolicyKind
 from rlpyt.ops.losses import weighted_mean
@@ -208,7 +208,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     ) -> tuple[Tensor, tuple[CriticInfo, Tensor]]:
         with torch.no_grad():
             target = batch.return_ + batch.next_discount * self.target_value(batch, noise)
-        q = self.critic(batch.observation, batch.action).squeeze(-1)
+        q = self.q(batch, batch.action)
         losses, priority = critic_losses(q, target)
         loss = weighted_mean(losses, batch.is_weight)
         return loss, (CriticInfo(loss.detach(), priority.mean(), q.detach().mean()), priority)
@@ -222,11 +222,6 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         """Q⁻_i(s', a') of the target critics, [n, N]."""
         found: Tensor = self.target_critic(inputs.observation, action).squeeze(-1)
         return found
-
-    @property
-    def no_state(self) -> NoState:
-        """The recurrent state of policies that have none."""
-        return NoState()
 
     def state_dict(self) -> dict[str, Any]:
         """Critics, target networks, optimizers, replay, generator and counters."""

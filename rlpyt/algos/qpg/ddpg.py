@@ -4,6 +4,7 @@ Differs from the paper: Gaussian instead of Ornstein-Uhlenbeck noise explores, t
 decay, and both learning rates are the same.
 """
 
+from abc import ABC
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from rlpyt.algos.qpg.base import QpgAlgorithm
 from rlpyt.algos.target import update_target
+from rlpyt.data import NoState
 from rlpyt.models.policy import PolicyKind
 from rlpyt.replays.batches import ReplaySamples
 
-__all__ = ["DDPG", "PolicyInfo", "deterministic_policy_loss"]
+__all__ = ["DDPG", "DeterministicAlgorithm", "PolicyInfo", "deterministic_policy_loss"]
 
 
 class PolicyInfo(NamedTuple):
@@ -29,32 +31,37 @@ def deterministic_policy_loss(q: Tensor) -> Tensor:
     return -q[0].mean()
 
 
-@final
 @dataclass(kw_only=True)
-class DDPG(QpgAlgorithm):
-    """One critic, and a deterministic policy that climbs it."""
+class DeterministicAlgorithm(QpgAlgorithm, ABC):
+    """A deterministic policy that climbs the first critic, and a target network of it."""
 
     policy: ClassVar[PolicyKind] = "deterministic"
-
-    n_critics: int = 1
 
     def prepare(self) -> dict[str, Any]:
         """The target network of the policy."""
         self.target_model = deepcopy(self.agent.model).requires_grad_(False)
         return {"target_model": self.target_model}
 
-    def target_value(self, batch: ReplaySamples, noise: Tensor) -> Tensor:
-        """Q⁻(s', μ⁻(s')), [N]: below eq. 4."""
-        inputs = batch.next_inputs
-        action = self.agent.mean_action(inputs, self.no_state, model=self.target_model)
-        return self.target_q(inputs, action).amin(0)
-
     def policy_loss(self, batch: ReplaySamples, noise: Tensor) -> tuple[Tensor, PolicyInfo]:
         """As :func:`deterministic_policy_loss`."""
-        action = self.agent.mean_action(batch.agent_inputs, self.no_state)
+        action = self.agent.mean_action(batch.agent_inputs, NoState())
         loss = deterministic_policy_loss(self.q(batch, action))
         return loss, PolicyInfo(loss.detach())
 
     def follow(self, report: PolicyInfo) -> None:
         """The target network of the policy follows it."""
         update_target(self.target_model, self.agent.model, self.target_update_tau)
+
+
+@final
+@dataclass(kw_only=True)
+class DDPG(DeterministicAlgorithm):
+    """One critic, and a deterministic policy that climbs it."""
+
+    n_critics: int = 1
+
+    def target_value(self, batch: ReplaySamples, noise: Tensor) -> Tensor:
+        """Q⁻(s', μ⁻(s')), [N]: below eq. 4."""
+        inputs = batch.next_inputs
+        action = self.agent.mean_action(inputs, NoState(), model=self.target_model)
+        return self.target_q(inputs, action).amin(0)

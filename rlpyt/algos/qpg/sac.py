@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rlpyt.algos.qpg.base import QpgAlgorithm
+from rlpyt.data import NoState
 from rlpyt.models.policy import PolicyKind
 from rlpyt.replays.batches import ReplaySamples
 from rlpyt.utils.errors import RlpytError
@@ -83,12 +84,12 @@ class SAC(QpgAlgorithm):
     def target_value(self, batch: ReplaySamples, noise: Tensor) -> Tensor:
         """As :func:`sac_value`, by the target critics, [N]."""
         inputs = batch.next_inputs
-        action, log_prob = self.agent.sample(inputs, self.no_state, noise)
+        action, log_prob = self.agent.sample(inputs, NoState(), noise)
         return sac_value(self.target_q(inputs, action), log_prob, self._alpha())
 
     def policy_loss(self, batch: ReplaySamples, noise: Tensor) -> tuple[Tensor, SacInfo]:
         """As :func:`sac_policy_loss`."""
-        action, log_prob = self.agent.sample(batch.agent_inputs, self.no_state, noise)
+        action, log_prob = self.agent.sample(batch.agent_inputs, NoState(), noise)
         alpha = self._alpha()
         loss = sac_policy_loss(self.q(batch, action), log_prob, alpha)
         return loss, SacInfo(loss.detach(), -log_prob.detach().mean(), alpha)

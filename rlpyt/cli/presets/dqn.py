@@ -10,7 +10,7 @@ from rlpyt.algos.dqn.dqn import DQN
 from rlpyt.algos.dqn.pqn import PQN
 from rlpyt.algos.dqn.quantile import IQN, QRDQN
 from rlpyt.algos.dqn.r2d1 import R2D1
-from rlpyt.cli.presets.kinds import Kind, Recurrent
+from rlpyt.cli.presets.kinds import Kind, Recurrent, refuse_memory
 from rlpyt.envs.atari import AtariConfig
 from rlpyt.envs.build import EnvConfig
 from rlpyt.replays.frames import FrameStorage
@@ -18,33 +18,32 @@ from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
-from rlpyt.utils.errors import RlpytError
 
 __all__ = ["c51", "dqn", "iqn", "pqn", "qrdqn", "r2d1", "rainbow"]
 
 
 def dqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     """DQN: with images as Dopamine has it."""
-    _check_memory("dqn", recurrent)
+    refuse_memory("dqn", recurrent, "use r2d1 or pqn")
     return _runner(DQN(delta_clip=None if kind == "image" else 1.0), env, kind)
 
 
 def c51(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     """C51."""
-    _check_memory("c51", recurrent)
+    refuse_memory("c51", recurrent, "use r2d1 or pqn")
     return _runner(CategoricalDQN(), env, kind, head="categorical")
 
 
 def qrdqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     """QR-DQN, with 200 quantiles, or 50 where there are no images."""
-    _check_memory("qrdqn", recurrent)
+    refuse_memory("qrdqn", recurrent, "use r2d1 or pqn")
     n_quantiles = 200 if kind == "image" else 50
     return _runner(QRDQN(), env, kind, head="quantile", n_quantiles=n_quantiles)
 
 
 def iqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     """IQN; acts by 32 quantiles."""
-    _check_memory("iqn", recurrent)
+    refuse_memory("iqn", recurrent, "use r2d1 or pqn")
     n = 64 if kind == "image" else 16
     algo = IQN(n_fractions=n, n_target_fractions=n)
     return _runner(algo, env, kind, head="implicit", n_quantiles=32)
@@ -54,7 +53,7 @@ def rainbow(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     """Rainbow, whole: C51 with double Q-learning, three steps, priorities, dueling and noise for
     exploration.
     """
-    _check_memory("rainbow", recurrent)
+    refuse_memory("rainbow", recurrent, "use r2d1 or pqn")
     runner = _runner(
         CategoricalDQN(double=True), env, kind, head="categorical", dueling=True, noisy=True
     )
@@ -126,15 +125,6 @@ def pqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
         sampler=SerialSampler(env=env, batch_T=32, batch_B=B),
         n_steps=n_steps,
     )
-
-
-def _check_memory(name: str, recurrent: Recurrent) -> None:
-    if recurrent != "none":
-        raise RlpytError(
-            "config",
-            f"{name} learns from single transitions, --recurrent {recurrent} needs sequences",
-            hint="use r2d1 or pqn",
-        )
 
 
 def _runner(algo: QAlgorithm, env: EnvConfig, kind: Kind, **model_kwargs: Any) -> MinibatchRl:

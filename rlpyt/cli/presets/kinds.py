@@ -6,8 +6,9 @@ from gymnasium import spaces
 
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.spaces import space_items
+from rlpyt.utils.errors import RlpytError
 
-__all__ = ["Kind", "Recurrent", "kind_of"]
+__all__ = ["Kind", "Recurrent", "kind_of", "refuse_memory"]
 
 Kind = Literal["discrete", "continuous", "image"]
 """What decides the defaults: images observed, else whether actions are real numbers."""
@@ -25,3 +26,12 @@ def kind_of(env_spaces: EnvSpaces) -> Kind:
     if any(isinstance(space, spaces.Box) for space in actions):
         return "continuous"
     return "discrete"
+
+
+def refuse_memory(algorithm: str, recurrent: Recurrent, hint: str) -> None:
+    """Raise where a model with memory is asked for, and ``algorithm`` has no use for one."""
+    if recurrent != "none":
+        what = (
+            f"{algorithm} learns from single transitions, --recurrent {recurrent} needs sequences"
+        )
+        raise RlpytError("config", what, hint=hint)

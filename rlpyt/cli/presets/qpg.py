@@ -7,7 +7,7 @@ from rlpyt.algos.qpg.base import QpgAlgorithm
 from rlpyt.algos.qpg.ddpg import DDPG
 from rlpyt.algos.qpg.sac import SAC
 from rlpyt.algos.qpg.td3 import TD3
-from rlpyt.cli.presets.kinds import Kind, Recurrent
+from rlpyt.cli.presets.kinds import Kind, Recurrent, refuse_memory
 from rlpyt.envs.build import EnvConfig, peek_spaces
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners.minibatch_rl import MinibatchRl
@@ -42,9 +42,7 @@ def _runner(
     if not isinstance(action_space, spaces.Box):
         what = f"{name} chooses real numbers; the action space is {action_space}"
         raise RlpytError("config", what, hint="use dqn, or ppo")
-    if recurrent != "none":
-        what = f"{name} learns from single transitions, --recurrent {recurrent} needs sequences"
-        raise RlpytError("config", what, hint="use ppo")
+    refuse_memory(name, recurrent, "use ppo")
     algo.min_steps_learn = _RANDOM_STEPS
     algo.replay = ReplayBuffer(size=100_000 if kind == "image" else 1_000_000)
     exploration = QpgExploration(random_steps=_RANDOM_STEPS)
