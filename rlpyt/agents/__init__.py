@@ -3,7 +3,8 @@
 from rlpyt.agents.base import Actor, Agent
 from rlpyt.agents.dqn import DqnAgent, DqnAgentInfo, EpsilonGreedy
 from rlpyt.agents.pg import AgentInfo, PgAgent, PgEvaluation
-from rlpyt.agents.qpg import QpgAgent, QpgAgentInfo, QpgExploration
+from rlpyt.agents.qpg import QpgAgent, QpgAgentInfo
+from rlpyt.agents.qpg_exploration import QpgExploration
 
 __all__ = [
     "Actor",

@@ -2,6 +2,7 @@
 alone; critics belong to the algorithm.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -11,6 +12,7 @@ from gymnasium import Space, spaces
 from torch import Tensor
 
 from rlpyt.agents.base import Agent, Exploration
+from rlpyt.agents.qpg_exploration import QpgExploration
 from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, Samples
 from rlpyt.distributions.categorical import Categorical
 from rlpyt.distributions.squashed_gaussian import SquashedGaussian
@@ -21,52 +23,13 @@ from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import seeded_init
 
-__all__ = ["QpgAgent", "QpgAgentInfo", "QpgExploration"]
+__all__ = ["QpgAgent", "QpgAgentInfo"]
 
 
 class QpgAgentInfo(NamedArrayTuple):
     """What is recorded of each step."""
 
     prev_rnn_state: Any = None  # tree [..., ...], the state this step started from
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class QpgExploration:
-    """Uniform actions in the first ``random_steps`` environment steps of the run, counted over all
-    environments; then, where the policy is deterministic, Gaussian noise on its actions.
-
-    The noise's standard deviation, in half-widths of the action bounds, is ``noise_std``; with
-    ``noise_std_final`` it goes there in a straight line over the next ``noise_steps`` environment
-    steps.
-    """
-
-    random_steps: int = 0
-    noise_std: float = 0.1  # Fujimoto et al. 2018
-    noise_std_final: float | None = None
-    noise_steps: int = 100_000
-
-    def __post_init__(self) -> None:
-        for name in ("random_steps", "noise_std", "noise_std_final", "noise_steps"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value < float("inf"):
-                raise RlpytError("config", f"exploration.{name}={value}", hint="use 0 or more")
-
-    def n_random(self, T: int, where: Exploration) -> int:
-        """How many of one environment's next ``T`` actions are random: the first ones."""
-        if where.steps is None:
-            return 0
-        left = self.random_steps - where.steps
-        return min(T, max(0, -(-left // where.n_envs)))
-
-    def noise_std_at(self, T: int, where: Exploration) -> np.ndarray[Any, Any]:
-        """The noise of one environment's next ``T`` actions, [T] float32; 0 in an evaluation."""
-        if where.steps is None:
-            return np.zeros(T, dtype=np.float32)
-        last = self.noise_std if self.noise_std_final is None else self.noise_std_final
-        steps = where.steps + where.n_envs * np.arange(T) - self.random_steps
-        progress = (steps / max(1, self.noise_steps)).clip(0.0, 1.0)
-        return (self.noise_std + (last - self.noise_std) * progress).astype(np.float32)
 
 
 @final
@@ -127,6 +90,14 @@ class QpgAgent(Agent):
     def action_size(self) -> int:
         """Numbers of noise that one action of the policy takes: dim, or A where Discrete."""
         return self._n_actions or self._scale.dim
+
+    @property
+    def default_entropy(self) -> float:
+        """The entropy that a policy over these actions usually aims at: -dim for a Box (Haarnoja et
+        al. 2018, arXiv:1812.05905), 0.98 log A where Discrete (Christodoulou 2019,
+        arXiv:1910.07207).
+        """
+        return 0.98 * math.log(self._n_actions) if self._n_actions else -float(self._scale.dim)
 
     @property
     def noise_size(self) -> int:
@@ -203,7 +174,13 @@ class QpgAgent(Agent):
         raise NotImplementedError
 
     def sample(
-        self, inputs: AgentInputs, state: Any, noise: Tensor, *, train: bool = False
+        self,
+        inputs: AgentInputs,
+        state: Any,
+        noise: Tensor,
+        *,
+        model: PolicyModel | None = None,
+        train: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """A Gaussian policy's action [..., *shape] for standard normal ``noise`` [..., dim], and
         the log-density [...] of its unit action; both have a gradient (reparameterised).
@@ -217,18 +194,21 @@ class QpgAgent(Agent):
             inputs: Any leading dimensions.
             state: As in ``step``.
             noise: [..., dim].
+            model: Another policy than the agent's: a target network.
             train: With batch renormalisation: by the batch's statistics, and take them in.
         """
-        params, _state = self.model(*inputs, state, train)
+        params, _state = (self.model if model is None else model)(*inputs, state, train)
         distribution = self._gaussian
         unit, log_prob = distribution.sample_with_log_prob(distribution.dist_info(params), noise)
         return self._scale.from_unit(unit), log_prob
 
-    def log_probabilities(self, inputs: AgentInputs, state: Any, *, train: bool = False) -> Tensor:
+    def log_probabilities(
+        self, inputs: AgentInputs, state: Any, *, model: PolicyModel | None = None
+    ) -> Tensor:
         """A categorical policy's log π(·|s), [..., A], with gradient; where masked a large negative
-        finite number, whose exponential is 0.
+        finite number, whose exponential is 0. ``model``: another policy than the agent's.
         """
-        params, _state = self.model(*inputs, state, train)
+        params, _state = (self.model if model is None else model)(*inputs, state)
         mask = self.mask(inputs.observation)
         return self._categorical.dist_info(params, mask).log_prob
 
@@ -239,7 +219,6 @@ class QpgAgent(Agent):
         noise: Tensor | None = None,
         *,
         model: PolicyModel | None = None,
-        train: bool = False,
     ) -> Tensor:
         """A deterministic policy's action, [..., *shape], with gradient.
 
@@ -249,9 +228,8 @@ class QpgAgent(Agent):
             noise: [..., dim], added to the unit action, which is then clipped to ±1: the target
                 policy smoothing of TD3 (Fujimoto et al. 2018, arXiv:1802.09477, section 5.3).
             model: Another policy than the agent's: a target network.
-            train: With batch renormalisation: by the batch's statistics, and take them in.
         """
-        params, _state = (self.model if model is None else model)(*inputs, state, train)
+        params, _state = (self.model if model is None else model)(*inputs, state)
         unit = torch.tanh(params)
         if noise is not None:
             unit = (unit + noise).clamp(-1.0, 1.0)

@@ -4,7 +4,7 @@ from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg import A2C, PPO
-from rlpyt.algos.qpg import DDPG, SAC, TD3
+from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, Temperature
 from rlpyt.algos.schedule import Schedule, scheduled
 
 __all__ = [
@@ -16,11 +16,16 @@ __all__ = [
     "PQN",
     "QRDQN",
     "R2D1",
+    "REDQ",
     "SAC",
     "TD3",
+    "TQC",
     "CategoricalDQN",
+    "CrossQ",
+    "DiscreteSAC",
     "GradientStep",
     "RlAlgorithm",
     "Schedule",
+    "Temperature",
     "scheduled",
 ]

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple, final
 
+from rlpyt.agents.base import Agent
 from rlpyt.data import BatchSpec, Samples
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.utils.buffer import buffer_map
 
-__all__ = ["LOOP_RANGES", "ReplayLoop", "UpdateCount"]
+__all__ = ["LOOP_RANGES", "ReplayLoop", "UpdateCount", "recorded_state"]
 
 LOOP_RANGES = {
     "batch_size": (1, float("inf")),
@@ -96,3 +98,11 @@ class ReplayLoop:
         if self.replay.n_stored == 0:
             first_itr = self._next_itr + self._delay
         self._count = self._count._replace(first_itr=first_itr)
+
+
+def recorded_state(agent: Agent) -> Any:
+    """One environment's recurrent state, on the host, as the replay keeps it; None where the agent
+    has none.
+    """
+    state = agent.initial_state(1)
+    return buffer_map(lambda leaf: leaf[0].cpu(), state) if len(state) else None

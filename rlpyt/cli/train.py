@@ -4,12 +4,15 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from gymnasium.spaces import Discrete
+
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.cli.arguments import add_output_options, positive, seed
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
 from rlpyt.cli.presets.registry import ALGORITHMS, check_algorithm, default_runner
 from rlpyt.cli.rundir import NewRunDir, draw_curve, was_stopped
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
+from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import default_log_dir
 from rlpyt.logging.logger import Logger
@@ -121,7 +124,8 @@ def _env(args: argparse.Namespace, overrides: list[str]) -> EnvConfig:
     """The environment with its overrides: its spaces, which choose the defaults, may depend on
     them.
     """
-    draft = ALGORITHMS[args.algorithm](EnvConfig(id=args.env), "discrete", "none")
+    any_spaces = EnvSpaces(Discrete(2), Discrete(2))
+    draft = ALGORITHMS["ppo"](EnvConfig(id=args.env), any_spaces, "none")
     chosen = [override for override in overrides if override.startswith("sampler.env.")]
     return EnvConfig.of(apply_overrides(draft, chosen).sampler.env)
 

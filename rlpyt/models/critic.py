@@ -1,18 +1,18 @@
 """The critics of off-policy actor-critic algorithms: n networks of one shape, computed as one."""
 
 from collections.abc import Sequence
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
 
 import torch
 from gymnasium import Space, spaces
 from torch import Tensor, nn
 
-from rlpyt.data import NoState
+from rlpyt.data import AgentInputs, NoState, RnnState
 from rlpyt.models.action_scale import ActionScale
 from rlpyt.models.batched import BatchedMlp
 from rlpyt.models.encoder import ImageTrunk
 from rlpyt.models.mlp import Nonlinearity
-from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
+from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, check_memory, trunk_for
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["CriticModel"]
@@ -40,6 +40,7 @@ class CriticModel(nn.Module):
         self.trunk = trunk
         self.action_scale = action_scale
         self.networks = networks
+        self.batch_renorm = len(networks.renorms) > 0
         self._is_plain = trunk.is_identity
 
     @classmethod
@@ -56,6 +57,8 @@ class CriticModel(nn.Module):
         batch_renorm: bool = False,
         image: ImageTrunk = "auto",
         normalize_observation: bool = False,
+        recurrent: Literal["none", "lstm", "gru"] = "none",
+        rnn_size: int = 256,
     ) -> Self:
         """Build for these spaces; all starts as torch does.
 
@@ -71,26 +74,22 @@ class CriticModel(nn.Module):
             image: How images are encoded: convolutions without a linear layer.
             normalize_observation: Normalise float vectors by running statistics
                 (:meth:`update_normalizer`).
+            recurrent: A memory over the encoded observation, the previous action and the previous
+                reward, in front of the hidden layers; the critics share it.
+            rnn_size: Length of its output.
 
         Raises:
-            RlpytError: for another action space, an unknown option, a size below 1, or
-                distributions of return over Discrete actions.
+            RlpytError: for another action space, an unknown option, a size below 1, distributions
+                of return over Discrete actions, or batch renormalisation with a memory.
         """
-        scale, action_size = None, 0
-        if isinstance(action_space, spaces.Discrete):
-            if n_outputs != 1:
-                hint = "use n_outputs=1, or a DqnModel with head='quantile'"
-                raise RlpytError("config", f"n_outputs={n_outputs} with {action_space}", hint=hint)
-            n_outputs = int(action_space.n)
-        else:
-            scale = ActionScale(action_space)
-            action_size = scale.dim
+        scale, n_outputs = _action_ends(action_space, n_outputs)
+        check_memory(recurrent, rnn_size, batch_renorm=batch_renorm)
         layers = Layers(nonlinearity, "default", False, layer_norm)
-        options = TrunkOptions(image, "none", 1, normalize_observation)
+        options = TrunkOptions(image, recurrent, rnn_size, normalize_observation)
         trunk = trunk_for(observation_space, action_space, (), layers, options)
         networks = BatchedMlp(
             n_critics,
-            trunk.feature_size + action_size,
+            trunk.feature_size + (0 if scale is None else scale.dim),
             hidden_sizes,
             n_outputs,
             nonlinearity,
@@ -100,17 +99,25 @@ class CriticModel(nn.Module):
         return cls(trunk=trunk, action_scale=scale, networks=networks)
 
     def forward(
-        self, observation: Any, action: Tensor | None = None, *, train: bool = False
+        self,
+        observation: Any,
+        prev_action: Any,
+        prev_reward: Tensor,
+        reset: Tensor,
+        state: Any,
+        action: Tensor | None = None,
+        *,
+        train: bool = False,
     ) -> Tensor:
         """Q of an observation tree [..., *shape] and ``action`` [..., *shape] (``None`` where
         Discrete), [n, ..., n_outputs] (Discrete: [n, ..., A]).
 
-        ``train``: with ``batch_renorm``, by the batch's statistics, and take them in.
+        The inputs between are the memory's, and not looked at without one. ``train``: with
+        ``batch_renorm``, by the batch's statistics, and take them in.
         """
         features = observation
         if not self._is_plain:
-            none: Any = None
-            features, _state = self.trunk(observation, none, none, none, NoState())
+            features, _ = self.trunk(observation, prev_action, prev_reward, reset, state)
         if self.action_scale is not None:
             assert action is not None
             features = torch.cat([features, self.action_scale.to_unit(action)], dim=-1)
@@ -118,6 +125,19 @@ class CriticModel(nn.Module):
             return self._critics(features, train)
         outputs = self._critics(features.reshape(-1, features.shape[-1]), train)
         return outputs.reshape(outputs.shape[0], *features.shape[:-1], outputs.shape[-1])
+
+    def next_state(self, inputs: AgentInputs, state: Any) -> Any:
+        """The memory's state after these steps, [B, ...]; as it came without one."""
+        return self.trunk(*inputs, state)[1]
+
+    def initial_state(self, B: int) -> RnnState | NoState:
+        """Zeros for ``B`` environments, batch first; nothing where feed-forward."""
+        return self.trunk.initial_state(B)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether there is a memory."""
+        return self.trunk.memory is not None
 
     def _critics(self, features: Tensor, train: bool) -> Tensor:
         outputs: Tensor = self.networks(features, train)
@@ -127,3 +147,13 @@ class CriticModel(nn.Module):
         """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""
         if self.trunk.normalizer is not None:
             self.trunk.normalizer.update(observation, valid)
+
+
+def _action_ends(action_space: Space[Any], n_outputs: int) -> tuple[ActionScale | None, int]:
+    """What a Box action goes in by, and how many numbers come out; Discrete: one of each action."""
+    if not isinstance(action_space, spaces.Discrete):
+        return ActionScale(action_space), n_outputs
+    if n_outputs != 1:
+        hint = "use n_outputs=1, or a DqnModel with head='quantile'"
+        raise RlpytError("config", f"n_outputs={n_outputs} with {action_space}", hint=hint)
+    return None, int(action_space.n)

@@ -14,7 +14,7 @@ from rlpyt.models.base import Model
 from rlpyt.models.batched import BatchedMlp
 from rlpyt.models.encoder import ImageTrunk
 from rlpyt.models.mlp import Nonlinearity
-from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
+from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, check_memory, trunk_for
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["PolicyKind", "PolicyModel"]
@@ -26,7 +26,7 @@ PolicyKind = Literal["deterministic", "gaussian", "categorical"]
 @final
 class PolicyModel(Model):
     """Policy parameters [..., param_size] of an observation tree [..., *shape], for any leading
-    dimensions; ``prev_action``, ``prev_reward`` and ``reset`` are not looked at.
+    dimensions; ``prev_action``, ``prev_reward`` and ``reset`` are looked at with a memory only.
 
     ===============  ==========================================================
     deterministic    the unit action before its tanh, [..., dim]
@@ -42,15 +42,14 @@ class PolicyModel(Model):
         kind: What the parameters are.
     """
 
-    reads_previous = False
-
     def __init__(self, *, trunk: Trunk, head: nn.Module, kind: PolicyKind) -> None:
         super().__init__()
         self.trunk = trunk
         self.head = head
         self.kind = kind
+        self.reads_previous = trunk.memory is not None
         self._is_plain = trunk.is_identity
-        self._has_renorm = isinstance(head, BatchedMlp)
+        self.batch_renorm = isinstance(head, BatchedMlp)
 
     @classmethod
     def from_spaces(
@@ -65,6 +64,8 @@ class PolicyModel(Model):
         batch_renorm: bool = False,
         image: ImageTrunk = "auto",
         normalize_observation: bool = False,
+        recurrent: Literal["none", "lstm", "gru"] = "none",
+        rnn_size: int = 256,
     ) -> Self:
         """Build for these spaces; all starts as torch does.
 
@@ -79,16 +80,20 @@ class PolicyModel(Model):
             image: How images are encoded: convolutions without a linear layer.
             normalize_observation: Normalise float vectors by running statistics
                 (:meth:`update_normalizer`).
+            recurrent: A memory over the encoded observation, the previous action and the previous
+                reward, in front of the hidden layers.
+            rnn_size: Length of its output.
 
         Raises:
-            RlpytError: for an action space that ``kind`` is not for, an unknown option, or a size
-                below 1.
+            RlpytError: for an action space that ``kind`` is not for, an unknown option, a size
+                below 1, or batch renormalisation with a memory.
         """
         param_size = _param_size(action_space, kind)
         if min(hidden_sizes, default=1) < 1:
             raise RlpytError("config", f"hidden_sizes={list(hidden_sizes)}", hint="use 1 or more")
+        check_memory(recurrent, rnn_size, batch_renorm=batch_renorm)
         layers = Layers(nonlinearity, "default", False, layer_norm)
-        options = TrunkOptions(image, "none", 1, normalize_observation)
+        options = TrunkOptions(image, recurrent, rnn_size, normalize_observation)
         trunk = trunk_for(observation_space, action_space, (), layers, options)
         size = trunk.feature_size
         if not batch_renorm:
@@ -113,14 +118,14 @@ class PolicyModel(Model):
         state: Any,
         train: bool = False,
     ) -> tuple[Tensor, Any]:
-        """Policy parameters, and the state as it came.
+        """Policy parameters, and the next state (as it came where feed-forward).
 
         ``train``: with ``batch_renorm``, by the batch's statistics, and take them in.
         """
         features = observation
         if not self._is_plain:
             features, state = self.trunk(observation, prev_action, prev_reward, reset, state)
-        if not self._has_renorm:
+        if not self.batch_renorm:
             return self.head(features), state
         params = self.head(features.reshape(-1, features.shape[-1]), train)
         return params.reshape(*features.shape[:-1], params.shape[-1]), state
@@ -131,7 +136,7 @@ class PolicyModel(Model):
             self.trunk.normalizer.update(observation, valid)
 
     def initial_state(self, B: int) -> RnnState | NoState:
-        """Nothing: the model is feed-forward."""
+        """Zeros for ``B`` environments, batch first; nothing where feed-forward."""
         return self.trunk.initial_state(B)
 
 

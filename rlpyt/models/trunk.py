@@ -1,7 +1,7 @@
 """From an observation to features: normalise, encode, hidden layers, memory."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final, get_args
 
 from gymnasium import Space
 from torch import Tensor, nn
@@ -13,8 +13,10 @@ from rlpyt.models.memory import Memory
 from rlpyt.models.mlp import Init, Mlp, Nonlinearity
 from rlpyt.models.noisy import NoisyMlp
 from rlpyt.models.normalize import ObservationNormalizer
+from rlpyt.models.rnn import RnnKind
+from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["Layers", "Trunk", "TrunkOptions", "trunk_for"]
+__all__ = ["Layers", "Trunk", "TrunkOptions", "check_memory", "trunk_for"]
 
 
 class Layers(NamedTuple):
@@ -139,6 +141,19 @@ def trunk_for(
             _reset_parameters(part)
     normalizer = ObservationNormalizer(observation_space) if normalize_observation else None
     return Trunk(encoder=encoder, body=body, memory=memory, normalizer=normalizer)
+
+
+def check_memory(recurrent: str, rnn_size: int, *, batch_renorm: bool) -> None:
+    """Raise where an actor-critic's memory is unknown, too small, or under batch statistics."""
+    known = ("none", *get_args(RnnKind))
+    if recurrent not in known:
+        hint = did_you_mean(recurrent, known)
+        raise RlpytError("config", f"recurrent={recurrent!r} is not known", hint=hint)
+    if rnn_size < 1:
+        raise RlpytError("config", f"rnn_size={rnn_size}", hint="use 1 or more")
+    if batch_renorm and recurrent != "none":
+        what = f"batch_renorm and recurrent={recurrent!r} together"
+        raise RlpytError("config", what, hint="choose one of them")
 
 
 def _reset_parameters(part: nn.Module | None) -> None:

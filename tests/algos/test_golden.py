@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from golden_q import PQN_CASES, Q_CASES, after_three_pqn_updates, after_three_q_updates
+from golden_qpg import QPG_CASES, after_three_qpg_updates
 from gymnasium import spaces
 from toy_envs import ACTIONS, CPU, golden_numbers
 
@@ -107,6 +108,7 @@ CASES = {
     **{name: partial(after_three_updates, *case) for name, case in PG_CASES.items()},
     **{name: partial(after_three_q_updates, *case) for name, case in Q_CASES.items()},
     **{name: partial(after_three_pqn_updates, model) for name, model in PQN_CASES.items()},
+    **{name: partial(after_three_qpg_updates, *case) for name, case in QPG_CASES.items()},
 }
 
 

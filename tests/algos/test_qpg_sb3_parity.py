@@ -16,9 +16,12 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from toy_envs import CPU, copied
 
-from rlpyt.agents.qpg import QpgAgent, QpgExploration
-from rlpyt.algos.qpg import SAC, TD3, QpgAlgorithm
+from rlpyt.agents.qpg import QpgAgent
+from rlpyt.agents.qpg_exploration import QpgExploration
+from rlpyt.algos.qpg import SAC, TD3, TQC, CrossQ, QpgAlgorithm, Temperature
 from rlpyt.data import Samples
+from rlpyt.models.batch_renorm import BatchRenorm
+from rlpyt.models.batched import BatchedLinear
 from rlpyt.replays.batches import ReplaySamples
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.samplers.serial import SerialSampler
@@ -48,7 +51,13 @@ class Ends(gymnasium.Env):
         return self._observe(), float(action.sum()), bool(ended), bool(cut), {}
 
 
-def learner(cls: type[QpgAlgorithm], **settings: Any) -> tuple[QpgAlgorithm, Samples]:
+def learner(
+    cls: type[QpgAlgorithm],
+    *,
+    critic_kwargs: Any = None,
+    model_kwargs: Any = None,
+    **settings: Any,
+) -> tuple[QpgAlgorithm, Samples]:
     """Initialised, and one batch to learn from."""
     algo = cls(
         discount=DISCOUNT,
@@ -57,14 +66,14 @@ def learner(cls: type[QpgAlgorithm], **settings: Any) -> tuple[QpgAlgorithm, Sam
         min_steps_learn=T * B,
         replay_ratio=BATCH * N_UPDATES / (T * B),
         learning_rate=RATE,
-        critic_kwargs={"hidden_sizes": SIZES},
+        critic_kwargs=critic_kwargs or {"hidden_sizes": SIZES},
         target_update_tau=TAU,
         OptimCls=torch.optim.SGD,
         **settings,
     )
     agent = QpgAgent(
         policy=cls.policy,
-        model_kwargs={"hidden_sizes": SIZES},
+        model_kwargs=model_kwargs or {"hidden_sizes": SIZES},
         exploration=QpgExploration(random_steps=T * B),
     )
     sampler = SerialSampler(env=Ends, batch_T=T, batch_B=B)
@@ -88,7 +97,7 @@ def learn(
         return batches[-1]
 
     monkeypatch.setattr(ReplayBuffer, "sample", noted)
-    monkeypatch.setattr(QpgAlgorithm, "_draw", lambda self, batch: noises.pop(0))
+    monkeypatch.setattr(QpgAlgorithm, "normal", lambda self, rng, shape: noises.pop(0))
     info = algo.optimize_agent(0, samples)
     assert len(info["qLoss"]) == len(batches) == N_UPDATES
     return batches
@@ -136,25 +145,27 @@ def assert_critic(theirs: nn.Module, ours: nn.Module, atol: float = 1e-5) -> Non
         torch.testing.assert_close(found, other, rtol=1e-4, atol=atol)
 
 
-def their_model(cls: Any, algo: QpgAlgorithm, **settings: Any) -> Any:
+def their_model(cls: Any, algo: QpgAlgorithm, *, more: Any = None, **settings: Any) -> Any:
     """With our settings and our critics."""
     model = cls(
         "MlpPolicy",
         sb3.common.vec_env.DummyVecEnv([Ends]),
         learning_rate=RATE,
         gamma=DISCOUNT,
-        tau=TAU,
         device="cpu",
         policy_kwargs={
+            **(more or {}),
             "net_arch": list(SIZES),
             "activation_fn": nn.ReLU,
             "optimizer_class": torch.optim.SGD,
         },
+        **({"tau": TAU} if algo.target_networks else {}),
         **settings,
     )
     model.set_logger(sb3.common.logger.Logger(None, []))
-    for theirs in (model.critic, model.critic_target):
-        for other, ours in critic_pairs(theirs, algo.critic):
+    targets = [model.critic_target] if algo.target_networks else []
+    for theirs in (model.critic, *targets):
+        for other, ours in critic_pairs(theirs, algo.online.critic):
             other.data.copy_(ours)
     return model
 
@@ -177,28 +188,114 @@ def give(model: Any, batches: list[ReplaySamples]) -> None:
     model.replay_buffer.sample = sample
 
 
+def drawn_policy_first() -> list[Tensor]:
+    """The noise that they draw, for the policy first, in our order."""
+    ours: list[Tensor] = []
+    for _ in range(N_UPDATES):
+        of_policy, of_next = (torch.normal(torch.zeros(BATCH, 2), 1.0) for _ in range(2))
+        ours += [of_next, of_policy]
+    return ours
+
+
 def test_sac(monkeypatch: pytest.MonkeyPatch) -> None:
-    algo, samples = learner(SAC, alpha=0.5)
+    algo, samples = learner(SAC, temperature=Temperature(initial=0.5))
     model = their_model(sb3.SAC, algo, ent_coef="auto_0.5")
     model.ent_coef_optimizer = torch.optim.SGD([model.log_ent_coef], lr=RATE)
     policy = algo.agent.model
     copy_policy(linears(model.actor), policy)
     torch.manual_seed(3)
-    ours: list[Tensor] = []
-    for _ in range(N_UPDATES):  # theirs draw the policy's first
-        of_policy, of_next = (torch.normal(torch.zeros(BATCH, 2), 1.0) for _ in range(2))
-        ours += [of_next, of_policy]
-    batches = learn(algo, samples, ours, monkeypatch)
+    batches = learn(algo, samples, drawn_policy_first(), monkeypatch)
     assert any(bool((batch.next_discount == 0).any()) for batch in batches)
     give(model, batches)
     torch.manual_seed(3)
     model.train(N_UPDATES, BATCH)
-    assert_critic(model.critic, algo.critic, 2e-4)
-    assert_critic(model.critic_target, algo.target_critic, 2e-4)
+    assert_critic(model.critic, algo.online.critic, 2e-4)
+    assert_critic(model.critic_target, algo.target.critic, 2e-4)
     assert_policy(linears(model.actor), policy, 2e-4)
     alpha = algo.state_dict()["temperature"]["log_alpha"]
     assert alpha.item() == pytest.approx(model.log_ent_coef.item(), abs=1e-4)
     assert abs(alpha.item() - np.log(0.5)) > 0.05  # it moved
+
+
+def test_tqc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Theirs takes the mean over the critics where ours, as the paper, takes the sum."""
+    critic = {"hidden_sizes": SIZES, "n_outputs": 7}
+    algo, samples = learner(TQC, n_critics=3, critic_kwargs=critic)
+    contrib = pytest.importorskip("sb3_contrib", reason=reason)
+    more = {"n_critics": 3, "n_quantiles": 7}
+    model = their_model(contrib.TQC, algo, more=more, top_quantiles_to_drop_per_net=2)
+    model.ent_coef_optimizer = torch.optim.SGD([model.log_ent_coef], lr=RATE)
+    policy = algo.agent.model
+    copy_policy(linears(model.actor), policy)
+
+    def rates(_optimizers: Any) -> None:
+        model.critic.optimizer.param_groups[0]["lr"] = RATE * 3
+
+    model._update_learning_rate = rates
+    torch.manual_seed(3)
+    batches = learn(algo, samples, drawn_policy_first(), monkeypatch)
+    give(model, batches)
+    torch.manual_seed(3)
+    model.train(N_UPDATES, BATCH)
+    assert_critic(model.critic, algo.online.critic, 2e-4)
+    assert_critic(model.critic_target, algo.target.critic, 2e-4)
+    assert_policy(linears(model.actor), policy, 2e-4)
+
+
+def renorms(module: nn.Module) -> list[nn.Module]:
+    return [layer for layer in module.modules() if type(layer).__name__ == "BatchRenorm1d"]
+
+
+def renorm_pairs(theirs: nn.Module, ours: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Each of their normalisations' numbers, and where it is in ours."""
+    mine = [layer for layer in ours.modules() if isinstance(layer, BatchRenorm)]
+    pairs = []
+    for n, layer in enumerate(renorms(theirs)):
+        critic, depth = divmod(n, len(mine))
+        other: Any = layer
+        found = mine[depth]
+        pairs.append((other.scale.data, found.weight.data[critic, 0]))
+        pairs.append((other.bias.data, found.bias.data[critic, 0]))
+        pairs.append((other.running_mean, found.mean[critic, 0]))
+    return pairs
+
+
+def test_crossq(monkeypatch: pytest.MonkeyPatch) -> None:
+    algo, samples = learner(
+        CrossQ, optim_kwargs={}, model_kwargs={"hidden_sizes": SIZES, "batch_renorm": True}
+    )
+    contrib = pytest.importorskip("sb3_contrib", reason=reason)
+    model = their_model(contrib.CrossQ, algo)
+    model.ent_coef_optimizer = torch.optim.SGD([model.log_ent_coef], lr=RATE)
+    policy = algo.agent.model
+    head = [layer for layer in policy.modules() if isinstance(layer, BatchedLinear)]
+    theirs = linears(model.actor)
+    rows = zip([theirs[0], theirs[1]], head[:2], strict=True)
+    out, size = head[2], algo.agent.action_size
+    parts = [(layer, mine.weight[0].T, mine.bias[0, 0]) for layer, mine in rows] + [
+        (theirs[2], out.weight[0].T[:size], out.bias[0, 0, :size]),
+        (theirs[3], out.weight[0].T[size:], out.bias[0, 0, size:]),
+    ]
+    for layer, weight, bias in parts:
+        layer.weight.data.copy_(weight)
+        layer.bias.data.copy_(bias)
+    torch.manual_seed(3)
+    noises: list[Tensor] = []
+    for n in range(1, N_UPDATES + 1):
+        noises += [torch.normal(torch.zeros(BATCH, 2), 1.0) for _ in range(2 if n % 3 == 0 else 1)]
+    batches = learn(algo, samples, noises, monkeypatch)
+    give(model, batches)
+    torch.manual_seed(3)
+    model.train(N_UPDATES, BATCH)
+    assert_critic(model.critic, algo.online.critic, 5e-4)
+    for layer, weight, bias in parts:
+        torch.testing.assert_close(layer.weight, weight, rtol=1e-4, atol=5e-4)
+        torch.testing.assert_close(layer.bias, bias, rtol=1e-4, atol=5e-4)
+    for other, found in [
+        *renorm_pairs(model.critic, algo.online.critic),
+        *renorm_pairs(model.actor, policy),
+    ]:
+        torch.testing.assert_close(found, other, rtol=1e-4, atol=5e-4)
 
 
 def test_td3(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,15 +312,12 @@ def test_td3(monkeypatch: pytest.MonkeyPatch) -> None:
 
     model._update_learning_rate = rates
     torch.manual_seed(3)
-    ours: list[Tensor] = []
-    for n in range(N_UPDATES):
-        ours.append(torch.empty(BATCH, 2).normal_(0, 0.2) / 0.2)
-        ours += [torch.zeros(BATCH, 2)] if n % 2 else []
+    ours = [torch.empty(BATCH, 2).normal_(0, 0.2) / 0.2 for _ in range(N_UPDATES)]
     batches = learn(algo, samples, ours, monkeypatch)
     give(model, batches)
     torch.manual_seed(3)
     model.train(N_UPDATES, BATCH)
-    assert_critic(model.critic, algo.critic)
-    assert_critic(model.critic_target, algo.target_critic)
+    assert_critic(model.critic, algo.online.critic)
+    assert_critic(model.critic_target, algo.target.critic)
     assert_policy(linears(model.actor), policy)
-    assert_policy(linears(model.actor_target), algo.target_model)
+    assert_policy(linears(model.actor_target), algo.target.policy)

@@ -1,6 +1,6 @@
 """Q-learning: DQN and its family."""
 
-from rlpyt.algos.dqn.base import QAlgorithm, QInfo, QLosses
+from rlpyt.algos.dqn.base import QAlgorithm, QInfo
 from rlpyt.algos.dqn.categorical import CategoricalDQN, categorical_losses
 from rlpyt.algos.dqn.dqn import DQN, dqn_losses
 from rlpyt.algos.dqn.pqn import PQN, pqn_loss
@@ -16,7 +16,6 @@ __all__ = [
     "CategoricalDQN",
     "QAlgorithm",
     "QInfo",
-    "QLosses",
     "categorical_losses",
     "dqn_losses",
     "pqn_loss",

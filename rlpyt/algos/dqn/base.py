@@ -15,7 +15,8 @@ from rlpyt.agents.dqn import DqnAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop
+from rlpyt.algos.q_losses import QLosses
+from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.algos.target import update_target
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
@@ -23,7 +24,6 @@ from rlpyt.models.dqn import DqnModel, QHead, QOutputs
 from rlpyt.ops.losses import weighted_mean
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
-from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 
@@ -31,7 +31,6 @@ __all__ = [
     "Q_RANGES",
     "QAlgorithm",
     "QInfo",
-    "QLosses",
     "q_agent",
 ]
 
@@ -44,14 +43,6 @@ Q_RANGES = {
     "clip_grad_norm": (0.0, float("inf")),
 }
 """Values that the common settings may have."""
-
-
-class QLosses(NamedTuple):
-    """What a loss tells of N transitions or sequences, each [N]."""
-
-    loss: Tensor
-    priority: Tensor  # without gradient: how much a transition is worth to be sampled again
-    q: Tensor  # without gradient: the value of the action taken
 
 
 class QInfo(NamedTuple):
@@ -121,7 +112,7 @@ class QAlgorithm(RlAlgorithm, ABC):
             discount=self.discount,
             rng=generator(seed, Stream.ALGO, 1),
             device=self.agent.device,
-            prev_rnn_state=_one(self.agent.initial_state(1)) if self.agent.recurrent else None,
+            prev_rnn_state=recorded_state(self.agent),
         )
         self._gradient = GradientStep(
             self.agent.model,
@@ -137,7 +128,7 @@ class QAlgorithm(RlAlgorithm, ABC):
     def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
         """Bytes that the replay takes when it is full."""
         agent = q_agent(agent, self.head, type(self).__name__)
-        state = _one(agent.initial_state(1)) if agent.recurrent else None
+        state = recorded_state(agent)
         return self.replay.forecast(agent.env_spaces, B=batch_spec.B, prev_rnn_state=state)
 
     def _check_memory(self) -> None:
@@ -237,8 +228,3 @@ def q_agent(agent: Agent, heads: Sequence[QHead], algorithm: str) -> DqnAgent:
         what = f"{algorithm} does not learn agent.model_kwargs.head={agent.model.kind!r}"
         raise RlpytError("config", what, hint=f"use {' or '.join(map(repr, heads))}")
     return agent
-
-
-def _one(state: Any) -> Any:
-    """One environment's recurrent state, on the host."""
-    return buffer_map(lambda leaf: leaf[0].cpu(), state)

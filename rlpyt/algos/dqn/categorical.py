@@ -14,7 +14,8 @@ from typing import final
 import numpy as np
 from torch import Tensor
 
-from rlpyt.algos.dqn.base import QAlgorithm, QLosses
+from rlpyt.algos.dqn.base import QAlgorithm
+from rlpyt.algos.q_losses import QLosses
 from rlpyt.models.dqn import QHead
 from rlpyt.ops.categorical import (
     categorical_cross_entropy,

@@ -16,7 +16,8 @@ from typing import final
 import numpy as np
 from torch import Tensor
 
-from rlpyt.algos.dqn.base import QAlgorithm, QLosses
+from rlpyt.algos.dqn.base import QAlgorithm
+from rlpyt.algos.q_losses import QLosses
 from rlpyt.models.dqn import QHead
 from rlpyt.ops.q_learning import at_action, huber
 from rlpyt.replays.batches import ReplaySamples

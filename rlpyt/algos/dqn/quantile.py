@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlpyt.algos.dqn.base import QAlgorithm, QLosses
+from rlpyt.algos.dqn.base import QAlgorithm
+from rlpyt.algos.q_losses import QLosses
 from rlpyt.models.dqn import QHead
 from rlpyt.ops.q_learning import at_action
 from rlpyt.ops.quantile import quantile_huber_loss, quantile_midpoints, quantile_target

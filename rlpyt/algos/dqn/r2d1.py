@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlpyt.algos.dqn.base import QAlgorithm, QLosses
+from rlpyt.algos.dqn.base import QAlgorithm
+from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.models.dqn import DqnModel, QHead
-from rlpyt.ops.q_learning import at_action, sequence_priority
+from rlpyt.ops.q_learning import at_action
 from rlpyt.ops.value_scaling import transformed_target
 from rlpyt.replays.batches import ReplaySequences
 from rlpyt.replays.priority import Prioritized
@@ -44,11 +45,8 @@ def r2d1_losses(
     """
     value = at_action(q, action)
     error = target - value
-    weight = valid.to(error.dtype)
-    count = weight.sum(0).clamp(min=1.0)
-    loss = (0.5 * error.square() * weight).sum(0) / count
-    priority = sequence_priority(error, priority_eta, valid)
-    return QLosses(loss, priority, (value.detach() * weight).sum(0) / count)
+    steps = QLosses(0.5 * error.square(), error.detach().abs(), value.detach())
+    return sequence_losses(steps, valid, priority_eta)
 
 
 @final

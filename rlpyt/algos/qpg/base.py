@@ -1,11 +1,11 @@
-"""What deterministic and maximum-entropy actor-critics do around their losses: replay, critics and
-their targets, a step of the critics, and now and then one of the policy.
+"""What deterministic and maximum-entropy actor-critics do around their losses: replay, critics,
+target networks, steps of the critics, and now and then one of the policy.
 """
 
 from abc import ABC, abstractmethod
-from copy import deepcopy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,88 +16,80 @@ from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop
-from rlpyt.algos.target import update_target
-from rlpyt.data import AgentInputs, BatchSpec, OptInfo, Samples
+from rlpyt.algos.q_losses import QLosses, sequence_losses
+from rlpyt.algos.qpg.actor_critic import ActorCritic, TargetNetwork
+from rlpyt.algos.qpg.batch import QpgBatch, Steps, sequences, transitions
+from rlpyt.algos.qpg.losses import CriticInfo, PolicyInfo, PolicyLosses, SoftPolicyInfo
+from rlpyt.algos.qpg.temperature import Temperature
+from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
+from rlpyt.algos.schedule import Schedule, scheduled
+from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.models.critic import CriticModel
 from rlpyt.models.policy import PolicyKind
-from rlpyt.ops.losses import weighted_mean
-from rlpyt.replays.batches import ReplaySamples
+from rlpyt.ops.losses import valid_mean, weighted_mean
+from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state, seeded_init
 
-__all__ = ["CriticInfo", "QpgAlgorithm", "critic_losses"]
+__all__ = ["QpgAlgorithm", "StepOf"]
 
-
-class CriticInfo(NamedTuple):
-    """What is logged of a step of the critics: scalars, without gradient."""
-
-    qLoss: Tensor
-    tdAbsErr: Tensor
-    q: Tensor
-
-
-def critic_losses(q: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """L = Σ_i ½ (y - Q_i(s, a))² of each of N transitions, and E_i |y - Q_i|, both [N].
-
-    Args:
-        q: Q_i(s, a) of each critic, [n, N].
-        target: y, [N], without gradient.
-    """
-    error = target - q
-    return 0.5 * error.square().sum(0), error.detach().abs().mean(0)
+StepOf = Literal["critic", "policy"]
+"""What takes a gradient step."""
 
 
 @dataclass(kw_only=True)
 class QpgAlgorithm(RlAlgorithm, ABC):
-    """Off-policy learning of n critics, and of a policy that climbs them.
+    """Off-policy learning of n critics, and of a policy that climbs them; from a replay of
+    transitions, or of sequences where the networks are recurrent.
 
     Each iteration appends one batch of samples and takes as many steps of the critics as
-    ``replay_ratio`` asks for, exactly, counted over the run; the policy and the target networks
-    take a step after every ``policy_delay`` of them.
+    ``replay_ratio`` asks for, exactly, counted over the run; the policy takes a step after every
+    ``policy_delay`` of them, the target networks after every ``target_update_interval``.
     """
 
     policy: ClassVar[PolicyKind]  # which the loss can learn
+    target_networks: ClassVar[tuple[TargetNetwork, ...]]  # which there are
+    critic_defaults: ClassVar[Mapping[str, Any]] = {}  # below critic_kwargs
+    batch_renorm: ClassVar[bool] = False  # whether the loss can learn by statistics of batches
 
     discount: float = 0.99  # γ
     replay: ReplayBuffer = field(default_factory=ReplayBuffer)
-    batch_size: int = 256  # transitions
+    batch_size: int = 256  # transitions, or sequences, in one gradient step
     min_steps_learn: int = 10_000  # environment steps before the first gradient step
     replay_ratio: float = 256.0  # transitions learned from for each environment step
     learning_rate: float = 3e-4
+    policy_learning_rate: float | None = None  # None: learning_rate
+    learning_rate_schedule: Schedule = "constant"
     n_critics: int = 2
     critic_kwargs: dict[str, Any] = field(default_factory=dict)
     policy_delay: int = 1  # steps of the critics for one of the policy
+    target_update_interval: int = 1  # steps of the critics for one of the target networks
     target_update_tau: float = 0.005
     clip_grad_norm: float | None = None
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=dict)
+    temperature: Temperature | None = None  # of the policy's entropy; None: it has none
     compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
 
     @abstractmethod
-    def prepare(self) -> dict[str, Any]:
-        """Build what else there is; returns all of it that has a state, by name."""
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], step: StepOf) -> Any:
+        """What the loss of ``step`` needs of chance, for actions at steps of leading ``shape``."""
 
     @abstractmethod
-    def target_value(self, batch: ReplaySamples, noise: Tensor) -> Tensor:
-        """The paper's value of the next observation, [N]; called without gradient."""
+    def critic_losses(self, batch: QpgBatch, noise: Any) -> QLosses:
+        """The paper's loss of the critics at each step."""
 
     @abstractmethod
-    def policy_loss(self, batch: ReplaySamples, noise: Tensor) -> tuple[Tensor, NamedTuple]:
-        """The paper's loss of the policy, and scalars to report."""
-
-    @abstractmethod
-    def follow(self, report: Any) -> None:
-        """What else takes a step after the policy; ``report`` is that of its loss."""
+    def policy_losses(self, batch: QpgBatch, noise: Any) -> PolicyLosses:
+        """The paper's loss of the policy at each step."""
 
     def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
         """Bind the agent; build critics and their targets; allocate the replay."""
-        one = (1, float("inf"))
-        limits = {"discount": (0.0, 1.0), "target_update_tau": (0.0, 1.0), **LOOP_RANGES}
-        self.check_ranges({**limits, "n_critics": one, "policy_delay": one})
+        self._check_ranges()
         self.agent = self._checked(agent)
+        self._n_itr = n_itr
         self._rng = generator(seed, Stream.ALGO, 0)
         self.replay.initialize(
             self.agent.env_spaces,
@@ -106,7 +98,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             discount=self.discount,
             rng=generator(seed, Stream.ALGO, 1),
             device=self.agent.device,
-            prev_rnn_state=None,
+            prev_rnn_state=recorded_state(self.agent),
         )
         self._loop = ReplayLoop(
             self.replay,
@@ -115,18 +107,25 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             min_steps_learn=self.min_steps_learn,
             replay_ratio=self.replay_ratio,
         )
-        self.critic = self._build_critic(int(self._rng.integers(2**31)))
-        self._critic_step = self.gradient_step(self.critic, self._critic_loss)
-        self._policy_step = self.gradient_step(self.agent.model, self.policy_loss)
-        self.target_critic = deepcopy(self.critic).requires_grad_(False)
-        self._parts = {
-            "critic": self.critic,
-            "target_critic": self.target_critic,
-            "critic_gradient": self._critic_step,
-            "policy_gradient": self._policy_step,
-            **self.prepare(),
-        }
+        critic = self._build_critic(int(self._rng.integers(2**31)))
+        self.online = ActorCritic(self.agent, self.agent.model, critic, is_target=False)
+        self._critic_step = self._gradient_step(critic, self._critic_loss)
+        self._policy_step = self._gradient_step(self.agent.model, self._policy_loss)
+        self.target = self.online.target(self.target_networks)
+        if self.temperature is not None:
+            entropy = self.agent.default_entropy
+            self.temperature.initialize(self.OptimCls, entropy, self.agent.device)
         self._updates = 0
+
+    def _check_ranges(self) -> None:
+        one, positive = (1, float("inf")), (0.0, float("inf"))
+        limits = dict.fromkeys(("n_critics", "policy_delay", "target_update_interval"), one)
+        rates = dict.fromkeys(("learning_rate", "policy_learning_rate", "clip_grad_norm"), positive)
+        units = dict.fromkeys(("discount", "target_update_tau"), (0.0, 1.0))
+        self.check_ranges({**limits, **rates, **units, **LOOP_RANGES})
+        if (self.temperature is None) != (self.policy == "deterministic"):
+            hint = "leave it as it is"
+            raise RlpytError("config", f"algo.temperature={self.temperature}", hint=hint)
 
     def _checked(self, agent: Agent) -> QpgAgent:
         name = type(self).__name__
@@ -134,20 +133,37 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             kind = agent.policy if isinstance(agent, QpgAgent) else type(agent).__name__
             hint = f"use QpgAgent(policy={self.policy!r})"
             raise RlpytError("config", f"{name} does not learn agent {kind!r}", hint=hint)
-        if self.replay.sequence_length is not None:
-            hint = "algo.replay.sequence_length must be None"
-            raise RlpytError("config", f"{name} learns from transitions", hint=hint)
         return agent
 
     def _build_critic(self, seed: int) -> CriticModel:
         build, spaces = CriticModel.from_spaces, self.agent.env_spaces
-        kwargs = checked_arguments(build, self.critic_kwargs, "algo.critic_kwargs", positional=2)
+        wanted = {**self.critic_defaults, **self.critic_kwargs}
+        kwargs = checked_arguments(build, wanted, "algo.critic_kwargs", positional=2)
         with seeded_init(seed):
             critic = build(spaces.observation, spaces.action, n_critics=self.n_critics, **kwargs)
+        self._check_fit(critic)
         return critic.to(self.agent.device)
 
-    def gradient_step(self, model: torch.nn.Module, loss: Any) -> GradientStep:
-        """Steps of ``model`` by ``loss``, with the algorithm's optimizer."""
+    def _check_fit(self, critic: CriticModel) -> None:
+        memory = {
+            "agent.model_kwargs.recurrent": self.agent.recurrent,
+            "algo.critic_kwargs.recurrent": critic.recurrent,
+            "algo.replay.sequence_length": self.replay.sequence_length is not None,
+        }
+        if len(set(memory.values())) != 1:
+            given = [name for name, there in memory.items() if there]
+            missing = [name for name, there in memory.items() if not there]
+            what = f"{' and '.join(given)} without {' and '.join(missing)}"
+            raise RlpytError("config", what, hint="set all three, or none")
+        name = type(self).__name__
+        if critic.batch_renorm != self.batch_renorm:
+            what = f"{name} with algo.critic_kwargs.batch_renorm={critic.batch_renorm}"
+            raise RlpytError("config", what, hint="only CrossQ has it, and must")
+        if self.agent.model.batch_renorm and not self.batch_renorm:
+            what = f"{name} with agent.model_kwargs.batch_renorm=True"
+            raise RlpytError("config", what, hint="only CrossQ can learn it")
+
+    def _gradient_step(self, model: torch.nn.Module, loss: Any) -> GradientStep:
         return GradientStep(
             model,
             loss,
@@ -159,8 +175,9 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
         """Bytes that the replay takes when it is full."""
-        spaces = self._checked(agent).env_spaces
-        return self.replay.forecast(spaces, B=batch_spec.B, prev_rnn_state=None)
+        agent = self._checked(agent)
+        state = recorded_state(agent)
+        return self.replay.forecast(agent.env_spaces, B=batch_spec.B, prev_rnn_state=state)
 
     def updates_per_itr(self) -> int:
         """Gradient steps of the critics, on average."""
@@ -172,61 +189,85 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Append the batch [T, B]; then the gradient steps that are due."""
+        rate, policy_rate = self._rates(itr)
         critic: tuple[list[NamedTuple], list[Tensor]] = ([], [])
         policy: tuple[list[NamedTuple], list[Tensor]] = ([], [])
-        for batch in self._loop.batches(itr, samples):
-            (info, priority), norm = self._critic_step.step(
-                self.learning_rate, batch, self._draw(batch)
-            )
+        for replayed in self._loop.batches(itr, samples):
+            batch = self._seen(replayed)
+            noise = self._noise(batch.following, "critic")
+            report = self._critic_step.step(rate, batch, noise, replayed.is_weight)
+            (info, priority), norm = report
             _record(critic, info, norm)
             if self.replay.prioritized is not None:
-                self.replay.update_priorities(batch.indices, priority)
+                self.replay.update_priorities(replayed.indices, priority)
             self._updates += 1
             if self._updates % self.policy_delay == 0:
-                _record(policy, *self._improve(batch))
-        for model in (self.agent.model, self.critic):
+                _record(policy, *self._improve(policy_rate, batch))
+            if self._updates % self.target_update_interval == 0:
+                self.target.follow(self.online, self.target_update_tau)
+        for model in (self.online.policy, self.online.critic):
             model.update_normalizer(samples.observation, samples.valid)
         return {**opt_info(*critic, "qGradNorm"), **opt_info(*policy, "piGradNorm")}
 
-    def _improve(self, batch: ReplaySamples) -> tuple[NamedTuple, Tensor]:
-        """One step of the policy, through critics that stay as they are; then the targets."""
-        self.critic.requires_grad_(False)
-        report, norm = self._policy_step.step(self.learning_rate, batch, self._draw(batch))
-        self.critic.requires_grad_(True)
-        update_target(self.target_critic, self.critic, self.target_update_tau)
-        self.follow(report)
-        return report, norm
+    def _rates(self, itr: int) -> tuple[float, float]:
+        """Of the critics, and of the policy."""
+        own = self.policy_learning_rate
+        both = (self.learning_rate, self.learning_rate if own is None else own)
+        critic, policy = (
+            scheduled(rate, self.learning_rate_schedule, itr, self._n_itr) for rate in both
+        )
+        return critic, policy
 
-    def _draw(self, batch: ReplaySamples) -> Tensor:
-        """Standard normal noise, [N, action_size]."""
-        shape = (len(batch.return_), self.agent.action_size)
-        drawn = self._rng.standard_normal(shape, dtype=np.float32)
+    def _seen(self, replayed: ReplaySamples | ReplaySequences) -> QpgBatch:
+        """As losses see it."""
+        if isinstance(replayed, ReplaySamples):
+            return transitions(replayed)
+        burn_in = self.replay.burn_in
+        networks = (self.online, self.target)
+        return sequences(replayed, burn_in, *(pair.states(replayed, burn_in) for pair in networks))
+
+    def _noise(self, steps: Steps, step: StepOf) -> Any:
+        return self.draw(self._rng, tuple(steps.inputs.reset.shape), step)
+
+    def normal(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+        """Standard normal noise for actions at steps of leading ``shape``, [*shape, dim]."""
+        drawn = rng.standard_normal((*shape, self.agent.action_size), dtype=np.float32)
         return torch.from_numpy(drawn).to(self.agent.device)
 
+    def _improve(self, learning_rate: float, batch: QpgBatch) -> tuple[NamedTuple, Tensor]:
+        """One step of the policy, through critics that stay as they are; then of α."""
+        self.online.critic.requires_grad_(False)
+        noise = self._noise(batch.now, "policy")
+        report, norm = self._policy_step.step(learning_rate, batch, noise)
+        self.online.critic.requires_grad_(True)
+        if self.temperature is not None:
+            self.temperature.step(learning_rate, report.entropy)
+        return report, norm
+
     def _critic_loss(
-        self, batch: ReplaySamples, noise: Tensor
+        self, batch: QpgBatch, noise: Any, is_weight: Tensor | None
     ) -> tuple[Tensor, tuple[CriticInfo, Tensor]]:
-        with torch.no_grad():
-            target = batch.return_ + batch.next_discount * self.target_value(batch, noise)
-        q = self.q(batch, batch.action)
-        losses, priority = critic_losses(q, target)
-        loss = weighted_mean(losses, batch.is_weight)
-        return loss, (CriticInfo(loss.detach(), priority.mean(), q.detach().mean()), priority)
+        losses = self.critic_losses(batch, noise)
+        if batch.valid is not None:
+            prioritized = self.replay.prioritized
+            eta = 0.9 if prioritized is None else prioritized.eta
+            losses = sequence_losses(losses, batch.valid, eta)
+        loss = weighted_mean(losses.loss, is_weight)
+        info = CriticInfo(loss.detach(), losses.priority.mean(), losses.q.mean())
+        return loss, (info, losses.priority)
 
-    def q(self, batch: ReplaySamples, action: Tensor) -> Tensor:
-        """Q_i(s, a) of the critics, [n, N]."""
-        found: Tensor = self.critic(batch.observation, action).squeeze(-1)
-        return found
-
-    def target_q(self, inputs: AgentInputs, action: Tensor) -> Tensor:
-        """Q⁻_i(s', a') of the target critics, [n, N]."""
-        found: Tensor = self.target_critic(inputs.observation, action).squeeze(-1)
-        return found
+    def _policy_loss(self, batch: QpgBatch, noise: Any) -> tuple[Tensor, NamedTuple]:
+        losses = self.policy_losses(batch, noise)
+        loss = valid_mean(losses.loss, batch.valid)
+        if losses.entropy is None or self.temperature is None:
+            return loss, PolicyInfo(loss.detach())
+        entropy = valid_mean(losses.entropy, batch.valid)
+        return loss, SoftPolicyInfo(loss.detach(), entropy, self.temperature.alpha)
 
     def state_dict(self) -> dict[str, Any]:
-        """Critics, target networks, optimizers, replay, generator and counters."""
+        """Critics, target networks, optimizers, temperature, replay, generator and counters."""
         return {
-            **{name: part.state_dict() for name, part in self._parts.items()},
+            **{name: part.state_dict() for name, part in self._parts().items()},
             "rng": generator_state(self._rng),
             "updates": self._updates,
             **self._loop.state_dict(),
@@ -234,11 +275,21 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
-        for name, part in self._parts.items():
+        for name, part in self._parts().items():
             part.load_state_dict(state[name])
         load_generator_state(self._rng, state["rng"])
         self._updates = state["updates"]
         self._loop.load_state_dict(state)
+
+    def _parts(self) -> dict[str, Any]:
+        copies = {"policy": self.target.policy, "critic": self.target.critic}
+        parts = {
+            "critic": self.online.critic,
+            "critic_gradient": self._critic_step,
+            "policy_gradient": self._policy_step,
+            **{f"target_{name}": copies[name] for name in self.target_networks},
+        }
+        return parts if self.temperature is None else {**parts, "temperature": self.temperature}
 
 
 def _record(rows: tuple[list[NamedTuple], list[Tensor]], info: NamedTuple, norm: Tensor) -> None:

@@ -1,67 +1,53 @@
 """Deep Deterministic Policy Gradient (Lillicrap et al. 2016, arXiv:1509.02971).
 
-Differs from the paper: Gaussian instead of Ornstein-Uhlenbeck noise explores, there is no weight
-decay, and both learning rates are the same.
+Differs from the paper: Gaussian instead of Ornstein-Uhlenbeck noise explores, and there is no
+weight decay.
 """
 
-from abc import ABC
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, final
+from typing import ClassVar, final
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from rlpyt.algos.qpg.base import QpgAlgorithm
-from rlpyt.algos.target import update_target
-from rlpyt.data import NoState
+from rlpyt.algos.q_losses import QLosses
+from rlpyt.algos.qpg.actor_critic import TargetNetwork
+from rlpyt.algos.qpg.base import QpgAlgorithm, StepOf
+from rlpyt.algos.qpg.batch import QpgBatch
+from rlpyt.algos.qpg.losses import PolicyLosses, td_losses
 from rlpyt.models.policy import PolicyKind
-from rlpyt.replays.batches import ReplaySamples
 
-__all__ = ["DDPG", "DeterministicAlgorithm", "PolicyInfo", "deterministic_policy_loss"]
-
-
-class PolicyInfo(NamedTuple):
-    """What is logged of a step of the policy: a scalar, without gradient."""
-
-    piLoss: Tensor
+__all__ = ["DDPG", "deterministic_policy_losses"]
 
 
-def deterministic_policy_loss(q: Tensor) -> Tensor:
-    """L = -E[Q_1(s, μ(s))], whose gradient is that of eq. 6; ``q`` [n, N], of the actions μ(s)."""
-    return -q[0].mean()
-
-
-@dataclass(kw_only=True)
-class DeterministicAlgorithm(QpgAlgorithm, ABC):
-    """A deterministic policy that climbs the first critic, and a target network of it."""
-
-    policy: ClassVar[PolicyKind] = "deterministic"
-
-    def prepare(self) -> dict[str, Any]:
-        """The target network of the policy."""
-        self.target_model = deepcopy(self.agent.model).requires_grad_(False)
-        return {"target_model": self.target_model}
-
-    def policy_loss(self, batch: ReplaySamples, noise: Tensor) -> tuple[Tensor, PolicyInfo]:
-        """As :func:`deterministic_policy_loss`."""
-        action = self.agent.mean_action(batch.agent_inputs, NoState())
-        loss = deterministic_policy_loss(self.q(batch, action))
-        return loss, PolicyInfo(loss.detach())
-
-    def follow(self, report: PolicyInfo) -> None:
-        """The target network of the policy follows it."""
-        update_target(self.target_model, self.agent.model, self.target_update_tau)
+def deterministic_policy_losses(q: Tensor) -> PolicyLosses:
+    """L = -Q_1(s, μ(s)) of each step, whose gradient is that of eq. 6; ``q`` [n, ...]."""
+    return PolicyLosses(-q[0], None)
 
 
 @final
 @dataclass(kw_only=True)
-class DDPG(DeterministicAlgorithm):
+class DDPG(QpgAlgorithm):
     """One critic, and a deterministic policy that climbs it."""
+
+    policy: ClassVar[PolicyKind] = "deterministic"
+    target_networks: ClassVar[tuple[TargetNetwork, ...]] = ("policy", "critic")
 
     n_critics: int = 1
 
-    def target_value(self, batch: ReplaySamples, noise: Tensor) -> Tensor:
-        """Q⁻(s', μ⁻(s')), [N]: below eq. 4."""
-        inputs = batch.next_inputs
-        action = self.agent.mean_action(inputs, NoState(), model=self.target_model)
-        return self.target_q(inputs, action).amin(0)
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], step: StepOf) -> None:
+        """Nothing is left to chance."""
+
+    def critic_losses(self, batch: QpgBatch, noise: None) -> QLosses:
+        """Towards y = R + γᵏ Q⁻(s', μ⁻(s')): below eq. 4."""
+        with torch.no_grad():
+            action = self.target.mean_action(batch.following)
+            value = self.target.q(batch.following, action).amin(0)
+        return td_losses(self.online.q(batch.now, batch.action), batch.target(value))
+
+    def policy_losses(self, batch: QpgBatch, noise: None) -> PolicyLosses:
+        """As :func:`deterministic_policy_losses`."""
+        return deterministic_policy_losses(
+            self.online.q(batch.now, self.online.mean_action(batch.now))
+        )

@@ -4,58 +4,40 @@ Differs from the paper: the temperature's logarithm is learned, with the loss th
 as all implementations do; probabilities are those of actions in units of their bounds.
 """
 
-import math
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, final
+from dataclasses import dataclass, field
+from typing import ClassVar, final
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rlpyt.algos.qpg.base import QpgAlgorithm
-from rlpyt.data import NoState
+from rlpyt.algos.q_losses import QLosses
+from rlpyt.algos.qpg.actor_critic import TargetNetwork
+from rlpyt.algos.qpg.base import QpgAlgorithm, StepOf
+from rlpyt.algos.qpg.batch import QpgBatch
+from rlpyt.algos.qpg.losses import PolicyLosses, td_losses
+from rlpyt.algos.qpg.temperature import Temperature
 from rlpyt.models.policy import PolicyKind
-from rlpyt.replays.batches import ReplaySamples
-from rlpyt.utils.errors import RlpytError
 
-__all__ = ["SAC", "SacInfo", "sac_policy_loss", "sac_value", "temperature_loss"]
+__all__ = ["SAC", "soft_policy_losses", "soft_value"]
 
 
-class SacInfo(NamedTuple):
-    """What is logged of a step of the policy: scalars, without gradient."""
-
-    piLoss: Tensor
-    entropy: Tensor  # -E[log π(a|s)]
-    alpha: Tensor  # α before its step
-
-
-def sac_value(q: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:
-    """V(s) = min_i Q_i(s, a) - α log π(a|s) for an action of the policy, eq. 3, [N].
+def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:
+    """V(s) = Q(s, a) - α log π(a|s) for an action of the policy, eq. 3, [...].
 
     Args:
-        q: Q_i(s, a), [n, N].
-        log_prob: log π(a|s), [N].
+        q: Q(s, a), [...].
+        log_prob: log π(a|s), [...].
         alpha: α, a scalar.
     """
-    return q.amin(0) - alpha * log_prob
+    return q - alpha * log_prob
 
 
-def sac_policy_loss(q: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:
-    """L = E[α log π(a|s) - min_i Q_i(s, a)], eq. 7; arguments as of :func:`sac_value`, with
-    gradient through the action.
+def soft_policy_losses(q: Tensor, log_prob: Tensor, alpha: Tensor) -> PolicyLosses:
+    """L = α log π(a|s) - Q(s, a) of each step, eq. 7, and -log π(a|s); arguments as of
+    :func:`soft_value`, with gradient through the action.
     """
-    return -sac_value(q, log_prob, alpha).mean()
-
-
-def temperature_loss(log_alpha: Tensor, entropy: Tensor, target_entropy: float) -> Tensor:
-    """L = log α (E[-log π] - H̄), after eq. 18: α falls while ``entropy`` is above H̄."""
-    return log_alpha * (entropy - target_entropy)
-
-
-@final
-class _Temperature(nn.Module):
-    def __init__(self, alpha: float) -> None:
-        super().__init__()
-        self.log_alpha = nn.Parameter(torch.tensor(math.log(alpha)))
+    return PolicyLosses(-soft_value(q, log_prob, alpha), -log_prob.detach())
 
 
 @final
@@ -64,43 +46,24 @@ class SAC(QpgAlgorithm):
     """Twin critics, and a Gaussian policy that climbs the smaller one and stays random."""
 
     policy: ClassVar[PolicyKind] = "gaussian"
+    target_networks: ClassVar[tuple[TargetNetwork, ...]] = ("critic",)
 
-    alpha: float = 1.0  # the temperature at the start
-    learn_alpha: bool = True  # False: it stays
-    alpha_learning_rate: float | None = None  # None: learning_rate
-    target_entropy: float | None = None  # H̄; None: -dim(a)
+    temperature: Temperature = field(default_factory=Temperature)  # α
 
-    def prepare(self) -> dict[str, Any]:
-        """The temperature."""
-        if self.alpha <= 0.0:
-            raise RlpytError("config", f"algo.alpha={self.alpha}", hint="use more than 0")
-        self._temperature = _Temperature(self.alpha).to(self.agent.device)
-        self._alpha_step = self.gradient_step(self._temperature, self._alpha_loss)
-        return {"temperature": self._temperature, "alpha_gradient": self._alpha_step}
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], step: StepOf) -> Tensor:
+        """Noise of the actions."""
+        return self.normal(rng, shape)
 
-    def _alpha(self) -> Tensor:
-        return self._temperature.log_alpha.detach().exp()
+    def critic_losses(self, batch: QpgBatch, noise: Tensor) -> QLosses:
+        """Towards y = R + γᵏ (min_i Q⁻_i(s', a') - α log π(a'|s')), a' ~ π(·|s'): eqs. 5 and 6."""
+        with torch.no_grad():
+            action, log_prob = self.online.sample(batch.following, noise)
+            q = self.target.q(batch.following, action).amin(0)
+            value = soft_value(q, log_prob, self.temperature.alpha)
+        return td_losses(self.online.q(batch.now, batch.action), batch.target(value))
 
-    def target_value(self, batch: ReplaySamples, noise: Tensor) -> Tensor:
-        """As :func:`sac_value`, by the target critics, [N]."""
-        inputs = batch.next_inputs
-        action, log_prob = self.agent.sample(inputs, NoState(), noise)
-        return sac_value(self.target_q(inputs, action), log_prob, self._alpha())
-
-    def policy_loss(self, batch: ReplaySamples, noise: Tensor) -> tuple[Tensor, SacInfo]:
-        """As :func:`sac_policy_loss`."""
-        action, log_prob = self.agent.sample(batch.agent_inputs, NoState(), noise)
-        alpha = self._alpha()
-        loss = sac_policy_loss(self.q(batch, action), log_prob, alpha)
-        return loss, SacInfo(loss.detach(), -log_prob.detach().mean(), alpha)
-
-    def follow(self, report: SacInfo) -> None:
-        """One step of the temperature, by the entropy that the policy had."""
-        if self.learn_alpha:
-            rate = self.alpha_learning_rate
-            self._alpha_step.step(self.learning_rate if rate is None else rate, report.entropy)
-
-    def _alpha_loss(self, entropy: Tensor) -> tuple[Tensor, tuple[()]]:
-        dim = float(self.agent.action_size)
-        target = -dim if self.target_entropy is None else self.target_entropy
-        return temperature_loss(self._temperature.log_alpha, entropy, target), ()
+    def policy_losses(self, batch: QpgBatch, noise: Tensor) -> PolicyLosses:
+        """As :func:`soft_policy_losses`, of the smaller critic."""
+        action, log_prob = self.online.sample(batch.now, noise)
+        q = self.online.q(batch.now, action).amin(0)
+        return soft_policy_losses(q, log_prob, self.temperature.alpha)

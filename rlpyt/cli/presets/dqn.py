@@ -10,10 +10,9 @@ from rlpyt.algos.dqn.dqn import DQN
 from rlpyt.algos.dqn.pqn import PQN
 from rlpyt.algos.dqn.quantile import IQN, QRDQN
 from rlpyt.algos.dqn.r2d1 import R2D1
-from rlpyt.cli.presets.kinds import Kind, Recurrent, refuse_memory
-from rlpyt.envs.atari import AtariConfig
+from rlpyt.cli.presets.kinds import Kind, Recurrent, image_replay, kind_of, refuse_memory
+from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig
-from rlpyt.replays.frames import FrameStorage
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners.minibatch_rl import MinibatchRl
@@ -22,37 +21,42 @@ from rlpyt.samplers.serial import SerialSampler
 __all__ = ["c51", "dqn", "iqn", "pqn", "qrdqn", "r2d1", "rainbow"]
 
 
-def dqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def dqn(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """DQN: with images as Dopamine has it."""
+    kind = kind_of(spaces)
     refuse_memory("dqn", recurrent, "use r2d1 or pqn")
     return _runner(DQN(delta_clip=None if kind == "image" else 1.0), env, kind)
 
 
-def c51(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def c51(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """C51."""
+    kind = kind_of(spaces)
     refuse_memory("c51", recurrent, "use r2d1 or pqn")
     return _runner(CategoricalDQN(), env, kind, head="categorical")
 
 
-def qrdqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def qrdqn(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """QR-DQN, with 200 quantiles, or 50 where there are no images."""
+    kind = kind_of(spaces)
     refuse_memory("qrdqn", recurrent, "use r2d1 or pqn")
     n_quantiles = 200 if kind == "image" else 50
     return _runner(QRDQN(), env, kind, head="quantile", n_quantiles=n_quantiles)
 
 
-def iqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def iqn(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """IQN; acts by 32 quantiles."""
+    kind = kind_of(spaces)
     refuse_memory("iqn", recurrent, "use r2d1 or pqn")
     n = 64 if kind == "image" else 16
     algo = IQN(n_fractions=n, n_target_fractions=n)
     return _runner(algo, env, kind, head="implicit", n_quantiles=32)
 
 
-def rainbow(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def rainbow(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """Rainbow, whole: C51 with double Q-learning, three steps, priorities, dueling and noise for
     exploration.
     """
+    kind = kind_of(spaces)
     refuse_memory("rainbow", recurrent, "use r2d1 or pqn")
     runner = _runner(
         CategoricalDQN(double=True), env, kind, head="categorical", dueling=True, noisy=True
@@ -73,10 +77,11 @@ def rainbow(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     )
 
 
-def r2d1(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def r2d1(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """R2D1 with an LSTM; with images as published for Atari, each environment with its own ε."""
+    kind = kind_of(spaces)
     if kind == "image":
-        replay = _sequences(_image_replay(env), length=80, burn_in=40, interval=40)
+        replay = _sequences(image_replay(env), length=80, burn_in=40, interval=40)
         algo = R2D1(replay=replay)
         model: dict[str, Any] = {"dueling": True}
         epsilon = EpsilonGreedy(final=0.4, final_min=0.4**8, steps=100_000)
@@ -106,8 +111,9 @@ def r2d1(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     )
 
 
-def pqn(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def pqn(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """PQN; with images as published for Atari."""
+    kind = kind_of(spaces)
     model_kwargs: dict[str, Any] = {"layer_norm": True}
     if recurrent != "none":
         model_kwargs["recurrent"] = recurrent
@@ -133,7 +139,7 @@ def _runner(algo: QAlgorithm, env: EnvConfig, kind: Kind, **model_kwargs: Any) -
     """
     if kind == "image":
         fields: dict[str, Any] = {
-            "replay": _image_replay(env),
+            "replay": image_replay(env),
             "clip_grad_norm": None,
         }
         T, B, n_steps = 4, 8, 10_000_000
@@ -158,14 +164,6 @@ def _runner(algo: QAlgorithm, env: EnvConfig, kind: Kind, **model_kwargs: Any) -
         sampler=SerialSampler(env=env, batch_T=T, batch_B=B),
         n_steps=n_steps,
     )
-
-
-def _image_replay(env: EnvConfig) -> ReplayBuffer:
-    """A million transitions where stacked frames are kept once; else fewer, for they are larger."""
-    stack = env.atari.stack if isinstance(env.atari, AtariConfig) else env.frame_stack
-    if stack is None:
-        return ReplayBuffer(size=100_000)
-    return ReplayBuffer(size=1_000_000, storage=FrameStorage(n_frames=stack))
 
 
 def _sequences(replay: ReplayBuffer, *, length: int, burn_in: int, interval: int) -> ReplayBuffer:

@@ -5,10 +5,14 @@ from typing import Literal
 from gymnasium import spaces
 
 from rlpyt.data import EnvSpaces
+from rlpyt.envs.atari import AtariConfig
+from rlpyt.envs.build import EnvConfig
 from rlpyt.envs.spaces import space_items
+from rlpyt.replays.frames import FrameStorage
+from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["Kind", "Recurrent", "kind_of", "refuse_memory"]
+__all__ = ["Kind", "Recurrent", "image_replay", "kind_of", "refuse_memory"]
 
 Kind = Literal["discrete", "continuous", "image"]
 """What decides the defaults: images observed, else whether actions are real numbers."""
@@ -35,3 +39,11 @@ def refuse_memory(algorithm: str, recurrent: Recurrent, hint: str) -> None:
             f"{algorithm} learns from single transitions, --recurrent {recurrent} needs sequences"
         )
         raise RlpytError("config", what, hint=hint)
+
+
+def image_replay(env: EnvConfig) -> ReplayBuffer:
+    """A million transitions where stacked frames are kept once; else fewer, for they are larger."""
+    stack = env.atari.stack if isinstance(env.atari, AtariConfig) else env.frame_stack
+    if stack is None:
+        return ReplayBuffer(size=100_000)
+    return ReplayBuffer(size=1_000_000, storage=FrameStorage(n_frames=stack))

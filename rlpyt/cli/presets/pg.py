@@ -6,7 +6,8 @@ from typing import Any
 from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.ppo import PPO
-from rlpyt.cli.presets.kinds import Kind, Recurrent
+from rlpyt.cli.presets.kinds import Kind, Recurrent, kind_of
+from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
@@ -14,10 +15,11 @@ from rlpyt.samplers.serial import SerialSampler
 __all__ = ["a2c", "ppo"]
 
 
-def ppo(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def ppo(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """PPO: for discrete vectors as tuned on classic control, else as published for MuJoCo and
     Atari.
     """
+    kind = kind_of(spaces)
     algo = {
         "discrete": PPO(
             discount=0.98,
@@ -53,8 +55,9 @@ def ppo(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
     return _runner(algo, env, kind, recurrent, batch_T)
 
 
-def a2c(env: EnvConfig, kind: Kind, recurrent: Recurrent) -> MinibatchRl:
+def a2c(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """A2C: short batches, one step each."""
+    kind = kind_of(spaces)
     algo = A2C(
         learning_rate=7e-4,
         learning_rate_schedule="linear",

@@ -5,9 +5,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from rlpyt.cli.presets.dqn import c51, dqn, iqn, pqn, qrdqn, r2d1, rainbow
-from rlpyt.cli.presets.kinds import Kind, Recurrent, kind_of
+from rlpyt.cli.presets.kinds import Recurrent
 from rlpyt.cli.presets.pg import a2c, ppo
-from rlpyt.cli.presets.qpg import ddpg, sac, td3
+from rlpyt.cli.presets.qpg import crossq, ddpg, redq, sac, td3, tqc
+from rlpyt.data import EnvSpaces
 from rlpyt.envs.atari import AtariTrajInfo
 from rlpyt.envs.build import EnvConfig, peek_spaces
 from rlpyt.runners.minibatch_rl import MinibatchRl
@@ -15,21 +16,26 @@ from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["ALGORITHMS", "check_algorithm", "default_runner"]
 
-ALGORITHMS: Mapping[str, Callable[[EnvConfig, Kind, Recurrent], MinibatchRl]] = MappingProxyType(
-    {
-        "a2c": a2c,
-        "c51": c51,
-        "ddpg": ddpg,
-        "dqn": dqn,
-        "iqn": iqn,
-        "ppo": ppo,
-        "pqn": pqn,
-        "qrdqn": qrdqn,
-        "r2d1": r2d1,
-        "rainbow": rainbow,
-        "sac": sac,
-        "td3": td3,
-    }
+ALGORITHMS: Mapping[str, Callable[[EnvConfig, EnvSpaces, Recurrent], MinibatchRl]] = (
+    MappingProxyType(
+        {
+            "a2c": a2c,
+            "c51": c51,
+            "crossq": crossq,
+            "ddpg": ddpg,
+            "dqn": dqn,
+            "iqn": iqn,
+            "ppo": ppo,
+            "pqn": pqn,
+            "qrdqn": qrdqn,
+            "r2d1": r2d1,
+            "rainbow": rainbow,
+            "redq": redq,
+            "sac": sac,
+            "td3": td3,
+            "tqc": tqc,
+        }
+    )
 )
 """Name on the command line to the function that builds its default runner."""
 
@@ -49,7 +55,7 @@ def default_runner(algorithm: str, env: EnvConfig, recurrent: Recurrent = "none"
         algorithm that does not fit.
     """
     check_algorithm(algorithm)
-    runner = ALGORITHMS[algorithm](env, kind_of(peek_spaces(env)), recurrent)
+    runner = ALGORITHMS[algorithm](env, peek_spaces(env), recurrent)
     if env.atari is None:
         return runner
     return replace(runner, sampler=replace(runner.sampler, TrajInfoCls=AtariTrajInfo))
