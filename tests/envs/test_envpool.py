@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from env_fakes import allocate, assert_same_course, assert_same_tree, copy_tree
+from env_fakes import allocate, assert_same_course, assert_same_tree, copy_tree, roll
+from gymnasium import spaces
 
 from rlpyt.data import EnvStep
 from rlpyt.envs.build import EnvConfig, build_vector_env
@@ -68,6 +69,48 @@ def test_it_resumes_exactly():
     assert env.load_state_dict(state, observation)
     assert_same_course(course(env, out, T)[0], expected)
     env.close()
+
+
+def forces(space: spaces.Box, steps: int) -> np.ndarray:
+    """Actions [steps, B, ...], float32 as an agent gives them, some outside the bounds."""
+    rng = np.random.default_rng(0)
+    size = (steps, B, *space.shape)
+    return rng.uniform(1.5 * space.low, 1.5 * space.high, size).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "bound"), [("envpool/HalfCheetah-v5", 1), ("envpool/InvertedPendulum-v5", 3)]
+)
+def test_mujoco_takes_real_numbers_and_resumes_exactly(env_id, bound):
+    config = EnvConfig(id=env_id, kwargs={"max_episode_steps": 25})
+    env, observation, out = start(config)
+    assert env.spaces.observation.dtype == np.float64
+    assert observation.dtype == np.float32
+    assert (env.spaces.action.low == -bound).all()
+    assert (env.spaces.action.high == bound).all()
+    actions = forces(env.spaces.action, T)
+    roll(env, actions[:30], out)
+    state = env.state_dict()
+    expected = roll(env, actions[30:], out)
+    env.close()
+    env, observation, out = start(config)
+    assert env.load_state_dict(state, observation)
+    assert_same_course(roll(env, np.clip(actions[30:], -bound, bound), out), expected)
+    env.close()
+
+
+def test_half_cheetah_never_ends_but_is_cut_and_a_pendulum_falls():
+    ends = {}
+    for task in ("HalfCheetah-v5", "InvertedPendulum-v5"):
+        env, _observation, out = start(
+            EnvConfig(id=f"envpool/{task}", kwargs={"max_episode_steps": 25})
+        )
+        steps = roll(env, forces(env.spaces.action, T), out)
+        env.close()
+        ends[task] = [
+            any(getattr(step, end).any() for step in steps) for end in ("terminated", "truncated")
+        ]
+    assert ends == {"HalfCheetah-v5": [False, True], "InvertedPendulum-v5": [True, False]}
 
 
 @pytest.mark.parametrize(

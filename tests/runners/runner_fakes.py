@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,19 +15,30 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
 from rlpyt.agents.pg import PgAgent
-from rlpyt.agents.qpg import QpgAgent, QpgExploration
+from rlpyt.agents.qpg import QpgAgent
+from rlpyt.agents.qpg_exploration import QpgExploration
 from rlpyt.algos.dqn import PQN
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.ppo import PPO
-from rlpyt.algos.qpg import SAC, TD3
+from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, QpgAlgorithm
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import logger_context
+from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 
+QPG: dict[str, type[QpgAlgorithm]] = {
+    "crossq": CrossQ,
+    "ddpg": DDPG,
+    "redq": REDQ,
+    "sac": SAC,
+    "sac-discrete": DiscreteSAC,
+    "td3": TD3,
+    "tqc": TQC,
+}
 ROLES = [
     "LearnerBusy",
     "SamplerAct",
@@ -107,6 +119,38 @@ class Drift(gymnasium.Env):
         return self.x.copy(), float(self.x[0] * (push - 0.5)), ended, self.t >= 40, {}
 
 
+def actor_critic(name: str, recurrent: str) -> tuple[QpgAlgorithm, QpgAgent]:
+    """Learns from 100 steps on, from a replay that wraps around in the fifth iteration."""
+    cls = QPG[name]
+    critic: dict[str, Any] = {"hidden_sizes": [8], "normalize_observation": True}
+    model: dict[str, Any] = {"hidden_sizes": [8], "normalize_observation": True}
+    replay = ReplayBuffer(size=300, n_step_return=2)
+    if recurrent != "none":
+        critic |= {"recurrent": recurrent, "rnn_size": 4}
+        model |= {"recurrent": recurrent, "rnn_size": 4}
+        replay = replace(
+            replay,
+            sequence_length=4,
+            burn_in=2,
+            rnn_state_interval=2,
+            prioritized=Prioritized(beta_steps=300),
+        )
+    algo = cls(
+        replay=replay,
+        batch_size=16,
+        min_steps_learn=100,
+        replay_ratio=1.5,
+        learning_rate=1e-2,
+        learning_rate_schedule="linear",
+        critic_kwargs=critic,
+        policy_delay=2,
+    )
+    if cls is CrossQ:
+        model["batch_renorm"] = True
+    exploration = QpgExploration(random_steps=100)
+    return algo, QpgAgent(policy=cls.policy, exploration=exploration, model_kwargs=model)
+
+
 def small_runner(
     *,
     algo: str = "ppo",
@@ -117,31 +161,19 @@ def small_runner(
     **settings: Any,
 ) -> MinibatchRl:
     """64 steps an iteration, observations and rewards normalised."""
+    agent: Agent
     model = {"hidden_sizes": [8], "normalize_observation": True, "recurrent": recurrent}
     model |= {"rnn_size": 4} if recurrent != "none" else {}
     rates = {"learning_rate": 1e-2, "learning_rate_schedule": "linear"}
     common = {**rates, "normalize_reward": True}
-    off_policy = {
-        "replay": ReplayBuffer(size=300, n_step_return=2),  # wraps around in the fifth iteration
-        "batch_size": 16,
-        "min_steps_learn": 100,
-        "replay_ratio": 1.5,
-        "learning_rate": 1e-2,
-        "critic_kwargs": {"hidden_sizes": [8]},
-    }
     kinds: dict[str, Any] = {
         "ppo": PPO(epochs=2, minibatches=2, **common),
         "a2c": A2C(**common),
         "pqn": PQN(epochs=2, minibatches=2, **rates),
-        "sac": SAC(**off_policy),
-        "td3": TD3(**off_policy),
     }
-    if algo in ("sac", "td3"):
-        policy = kinds[algo].policy
-        exploration = QpgExploration(random_steps=100)
-        agent: Agent = QpgAgent(
-            policy=policy, exploration=exploration, model_kwargs={"hidden_sizes": [8]}
-        )
+    if algo in QPG:
+        chosen, agent = actor_critic(algo, recurrent)
+        kinds = {algo: chosen}
     elif algo == "pqn":
         epsilon = EpsilonGreedy(final=0.1, steps=32 * n_itr)
         agent = DqnAgent(model_kwargs=model, epsilon=epsilon)
