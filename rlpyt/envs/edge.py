@@ -21,11 +21,14 @@ def raised_by(index: int, method: str, error: Exception, place: str = "") -> Rlp
     """What a user is told when environment ``index`` raised ``error`` ``method``, and where."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     line = f"{frame.filename}:{frame.lineno}"
+    renders = "OpenGL" in str(error)  # MuJoCo's, which looks for a display unless told otherwise
     return RlpytError(
         "env",
         f"env {index} raised {type(error).__name__} {method}: {error}",
         where=f"{line}, {place}" if place else line,
-        hint="run `rlpyt env-check` on this environment",
+        hint="without a display, set the environment variable MUJOCO_GL=egl"
+        if renders
+        else "run `rlpyt env-check` on this environment",
     )
 
 

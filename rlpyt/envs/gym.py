@@ -1,6 +1,7 @@
 """Making one Gymnasium environment: from an id, ``module:callable``, or a callable."""
 
 import importlib
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import gymnasium
 from gymnasium import error, spaces
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.wrappers import FilterObservation
+from gymnasium.wrappers import FilterObservation, TransformObservation
 
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
@@ -19,6 +20,8 @@ _REGISTERED_BY = (
     ("ALE/", "NoFrameskip-v4", "ale_py", "atari"),
     ("MiniGrid-", "", "minigrid", "minigrid"),
     ("BabyAI-", "", "minigrid", "minigrid"),
+    ("dm_control/", "", "dm_control", "dm-control"),  # shimmy without it registers none
+    ("dm_control/", "", "shimmy", "dm-control"),
 )
 # Words by which a message tells which package is missing, and our extra that brings it.
 _EXTRAS = (
@@ -42,7 +45,9 @@ def make_env(
 
     Gymnasium's own checker is left out: what environments return is checked where they are stepped.
     So is the ``mission`` that MiniGrid's environments tell in words, of which arrays cannot be
-    made; a task that depends on it is given as a callable that encodes it.
+    made; a task that depends on it is given as a callable that encodes it. What dm_control calls
+    ``walker/joints_pos`` is ``walker_joints_pos`` here, where names are those of fields; entries
+    without a number in them are left out.
 
     Raises:
         RlpytError: ``env``, for an unknown id, a missing package, or a callable that returned
@@ -50,9 +55,9 @@ def make_env(
     """
     kwargs = env_kwargs or {}
     make = named_callable(env)
-    return (
-        _without_mission(_registered(str(env), kwargs)) if make is None else _called(make, kwargs)
-    )
+    if make is not None:
+        return _called(make, kwargs)
+    return _with_plain_observation(_registered(str(env), kwargs), str(env))
 
 
 def named_callable(env: str | Callable[..., Any]) -> Any:
@@ -160,24 +165,44 @@ def _registered(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
             "env", f"no environment is registered as {env_id!r}", hint=_nearest(env_id)
         ) from cause
     except error.DependencyNotInstalled as cause:
-        raise RlpytError("env", f"{env_id}: {cause}", hint=_extra_hint(str(cause))) from cause
+        raise RlpytError("env", f"{env_id}: {cause}", hint=_mend(env_id, str(cause))) from cause
     except error.Error as cause:  # a malformed id, say
         raise RlpytError("env", f"{env_id}: {cause}", hint=_nearest(env_id)) from cause
     except ImportError as cause:
-        raise RlpytError("env", f"{env_id}: {cause}", hint=_extra_hint(str(cause))) from cause
+        raise RlpytError("env", f"{env_id}: {cause}", hint=_mend(env_id, str(cause))) from cause
 
 
-def _without_mission(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+def _with_plain_observation(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, Any]:
     space = env.observation_space
-    if not isinstance(space, spaces.Dict) or type(space.get("mission")).__name__ != "MissionSpace":
+    if not isinstance(space, spaces.Dict):
         return env
-    return FilterObservation(env, [key for key in space if key != "mission"])
+    if type(space.get("mission")).__name__ == "MissionSpace":
+        return FilterObservation(env, [key for key in space if key != "mission"])
+    if env_id.startswith("dm_control/"):
+        return _with_field_names(env, space)
+    return env
+
+
+def _with_field_names(env: gymnasium.Env[Any, Any], space: spaces.Dict) -> gymnasium.Env[Any, Any]:
+    kept = {key: child for key, child in space.items() if 0 not in (child.shape or ())}
+    names = {key: key.replace("/", "_") for key in kept}
+    if all(name == key for key, name in names.items()) and len(kept) == len(space):
+        return env
+    renamed = spaces.Dict({names[key]: child for key, child in kept.items()})
+    return TransformObservation(
+        env, lambda observation: {name: observation[key] for key, name in names.items()}, renamed
+    )
 
 
 def _register(env_id: str, package: str, extra: str) -> None:
-    """Import the package that registers ``env_id``: an optional one, hence here and not on top."""
+    """Import the package that registers ``env_id``: an optional one, hence here and not on top.
+
+    dm_control looks for a display as it is imported; that there is none matters to who renders.
+    """
     try:
-        gymnasium.register_envs(importlib.import_module(package))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="glfw$")
+            gymnasium.register_envs(importlib.import_module(package))
     except ImportError as cause:
         raise RlpytError(
             "env", f"{env_id} needs the package {package}: {cause}", hint=_install(extra)
@@ -191,12 +216,22 @@ def _nearest(env_id: str) -> str:
     return "gymnasium.pprint_registry() lists the known ids; write package.module:Id-v0 for others"
 
 
-def _extra_hint(message: str) -> str:
+def _mend(env_id: str, message: str) -> str:
+    """What to do where ``env_id`` is known and ``message`` says why it cannot be made."""
     lowered = message.lower()
+    if "moved to" in lowered:  # HalfCheetah-v3, to another package
+        old = gymnasium.spec(env_id)
+        versions = [spec.version or 0 for spec in gymnasium.registry.values() if _same(spec, old)]
+        return f"use {env_id.removesuffix(f'v{old.version}')}v{max(versions)}"
     for word, extra in _EXTRAS:
         if word in lowered:
             return _install(extra)
     return "install the package that the message names"
+
+
+def _same(one: EnvSpec, other: EnvSpec) -> bool:
+    """Whether these are versions of one environment."""
+    return (one.namespace, one.name) == (other.namespace, other.name)
 
 
 def _install(extra: str) -> str:
