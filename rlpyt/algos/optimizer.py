@@ -17,7 +17,7 @@ from torch.func import functional_call, grad_and_value
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["GradientStep"]
+__all__ = ["GradientStep", "build_optimizer"]
 
 _FUSED = frozenset({torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD})
 _ELEMENTWISE = _FUSED | {
@@ -61,7 +61,7 @@ class GradientStep:
         self._clip = clip_grad_norm
         self.vector, self._gradient = _flatten(model)
         chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
-        self.optimizer = _optimizer(OptimCls, self.vector, chosen)
+        self.optimizer = build_optimizer(OptimCls, self.vector, chosen)
         self._compiled = self._compile() if compile else None
 
     def _compile(self) -> Callable[..., Any]:
@@ -125,9 +125,15 @@ class GradientStep:
         self.optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
 
 
-def _optimizer(
+def build_optimizer(
     OptimCls: type[torch.optim.Optimizer], vector: Tensor, chosen: dict[str, Any]
 ) -> torch.optim.Optimizer:
+    """An optimizer of one tensor, fused where torch can; its learning rate is set in each step.
+
+    Raises:
+        RlpytError: for options that ``OptimCls`` does not take, ``lr`` among them, or an optimizer
+            that does not work element by element.
+    """
     if "lr" in chosen:
         hint = "set algo.learning_rate"
         raise RlpytError("config", "algo.optim_kwargs.lr is not used", hint=hint)

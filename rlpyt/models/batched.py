@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from rlpyt.models.batch_renorm import BatchRenorm
 from rlpyt.models.mlp import Nonlinearity, nonlinearity_function
+from rlpyt.models.relu_mlp import can_fuse, relu_mlps
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["BatchedLayerNorm", "BatchedLinear", "BatchedMlp", "batched_linear"]
@@ -111,6 +112,8 @@ class BatchedMlp(nn.Module):
         )
         self.renorms = nn.ModuleList(BatchRenorm(n, size) for size in sizes if batch_renorm)
         self.output = BatchedLinear(n, sizes[-1], output_size)
+        self._is_plain_relu = nonlinearity == "relu" and not (layer_norm or batch_renorm)
+        self._largest = max(n_in * n_out for n_in, n_out in pairwise((*sizes, output_size)))
 
     def forward(self, x: Tensor, train: bool = False) -> Tensor:
         """[n, N, input_size] or [N, input_size] to [n, N, output_size].
@@ -118,6 +121,9 @@ class BatchedMlp(nn.Module):
         ``train``: by the batch's statistics, which the running ones take in; else by the running
         ones. Concerns ``batch_renorm`` only.
         """
+        if self._is_plain_relu and can_fuse(x, self._largest):
+            layers = [*self.hidden, self.output]
+            return relu_mlps(x, [m.weight for m in layers], [m.bias for m in layers])
         if self.renorms:
             x = self.renorms[0](x, train)
         for index, layer in enumerate(self.hidden):

@@ -78,6 +78,7 @@ class Case:
     critic: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     replay: dict[str, Any] = field(default_factory=dict)
+    exploration: dict[str, Any] = field(default_factory=lambda: {"random_steps": 200})
 
     def runner(
         self, n_steps: int = 3_000, nonlinearity: str = "relu", **replay: Any
@@ -103,7 +104,7 @@ class Case:
         agent = QpgAgent(
             policy=self.cls.policy,
             model_kwargs={"hidden_sizes": (32,), "nonlinearity": nonlinearity, **self.model},
-            exploration=QpgExploration(random_steps=200),
+            exploration=QpgExploration(**self.exploration),
         )
         sampler = SerialSampler(env=self.env, batch_T=4, batch_B=4)
         return MinibatchRl(algo=algo, agent=agent, sampler=sampler, n_steps=n_steps, device="cpu")

@@ -18,10 +18,8 @@ from toy_envs import CPU, copied
 
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.agents.qpg_exploration import QpgExploration
-from rlpyt.algos.qpg import SAC, TD3, TQC, CrossQ, QpgAlgorithm, Temperature
+from rlpyt.algos.qpg import SAC, TD3, TQC, QpgAlgorithm, Temperature
 from rlpyt.data import Samples
-from rlpyt.models.batch_renorm import BatchRenorm
-from rlpyt.models.batched import BatchedLinear
 from rlpyt.replays.batches import ReplaySamples
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.samplers.serial import SerialSampler
@@ -55,7 +53,6 @@ def learner(
     cls: type[QpgAlgorithm],
     *,
     critic_kwargs: Any = None,
-    model_kwargs: Any = None,
     **settings: Any,
 ) -> tuple[QpgAlgorithm, Samples]:
     """Initialised, and one batch to learn from."""
@@ -73,7 +70,7 @@ def learner(
     )
     agent = QpgAgent(
         policy=cls.policy,
-        model_kwargs=model_kwargs or {"hidden_sizes": SIZES},
+        model_kwargs={"hidden_sizes": SIZES},
         exploration=QpgExploration(random_steps=T * B),
     )
     sampler = SerialSampler(env=Ends, batch_T=T, batch_B=B)
@@ -159,12 +156,11 @@ def their_model(cls: Any, algo: QpgAlgorithm, *, more: Any = None, **settings: A
             "activation_fn": nn.ReLU,
             "optimizer_class": torch.optim.SGD,
         },
-        **({"tau": TAU} if algo.target_networks else {}),
+        tau=TAU,
         **settings,
     )
     model.set_logger(sb3.common.logger.Logger(None, []))
-    targets = [model.critic_target] if algo.target_networks else []
-    for theirs in (model.critic, *targets):
+    for theirs in (model.critic, model.critic_target):
         for other, ours in critic_pairs(theirs, algo.online.critic):
             other.data.copy_(ours)
     return model
@@ -240,62 +236,6 @@ def test_tqc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_critic(model.critic, algo.online.critic, 2e-4)
     assert_critic(model.critic_target, algo.target.critic, 2e-4)
     assert_policy(linears(model.actor), policy, 2e-4)
-
-
-def renorms(module: nn.Module) -> list[nn.Module]:
-    return [layer for layer in module.modules() if type(layer).__name__ == "BatchRenorm1d"]
-
-
-def renorm_pairs(theirs: nn.Module, ours: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Each of their normalisations' numbers, and where it is in ours."""
-    mine = [layer for layer in ours.modules() if isinstance(layer, BatchRenorm)]
-    pairs = []
-    for n, layer in enumerate(renorms(theirs)):
-        critic, depth = divmod(n, len(mine))
-        other: Any = layer
-        found = mine[depth]
-        pairs.append((other.scale.data, found.weight.data[critic, 0]))
-        pairs.append((other.bias.data, found.bias.data[critic, 0]))
-        pairs.append((other.running_mean, found.mean[critic, 0]))
-    return pairs
-
-
-def test_crossq(monkeypatch: pytest.MonkeyPatch) -> None:
-    algo, samples = learner(
-        CrossQ, optim_kwargs={}, model_kwargs={"hidden_sizes": SIZES, "batch_renorm": True}
-    )
-    contrib = pytest.importorskip("sb3_contrib", reason=reason)
-    model = their_model(contrib.CrossQ, algo)
-    model.ent_coef_optimizer = torch.optim.SGD([model.log_ent_coef], lr=RATE)
-    policy = algo.agent.model
-    head = [layer for layer in policy.modules() if isinstance(layer, BatchedLinear)]
-    theirs = linears(model.actor)
-    rows = zip([theirs[0], theirs[1]], head[:2], strict=True)
-    out, size = head[2], algo.agent.action_size
-    parts = [(layer, mine.weight[0].T, mine.bias[0, 0]) for layer, mine in rows] + [
-        (theirs[2], out.weight[0].T[:size], out.bias[0, 0, :size]),
-        (theirs[3], out.weight[0].T[size:], out.bias[0, 0, size:]),
-    ]
-    for layer, weight, bias in parts:
-        layer.weight.data.copy_(weight)
-        layer.bias.data.copy_(bias)
-    torch.manual_seed(3)
-    noises: list[Tensor] = []
-    for n in range(1, N_UPDATES + 1):
-        noises += [torch.normal(torch.zeros(BATCH, 2), 1.0) for _ in range(2 if n % 3 == 0 else 1)]
-    batches = learn(algo, samples, noises, monkeypatch)
-    give(model, batches)
-    torch.manual_seed(3)
-    model.train(N_UPDATES, BATCH)
-    assert_critic(model.critic, algo.online.critic, 5e-4)
-    for layer, weight, bias in parts:
-        torch.testing.assert_close(layer.weight, weight, rtol=1e-4, atol=5e-4)
-        torch.testing.assert_close(layer.bias, bias, rtol=1e-4, atol=5e-4)
-    for other, found in [
-        *renorm_pairs(model.critic, algo.online.critic),
-        *renorm_pairs(model.actor, policy),
-    ]:
-        torch.testing.assert_close(found, other, rtol=1e-4, atol=5e-4)
 
 
 def test_td3(monkeypatch: pytest.MonkeyPatch) -> None:

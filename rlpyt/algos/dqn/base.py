@@ -18,7 +18,7 @@ from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.q_losses import QLosses
 from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
-from rlpyt.algos.target import update_target
+from rlpyt.algos.target import TargetUpdate
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
 from rlpyt.models.dqn import DqnModel, QHead, QOutputs
 from rlpyt.ops.losses import weighted_mean
@@ -123,6 +123,7 @@ class QAlgorithm(RlAlgorithm, ABC):
             compile=self.compile,
         )
         self.target: DqnModel = deepcopy(self.agent.model).requires_grad_(False)
+        self._target_update = TargetUpdate(self.target, self.agent.model)
         self._updates = 0
 
     def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
@@ -167,7 +168,7 @@ class QAlgorithm(RlAlgorithm, ABC):
                 self.replay.update_priorities(batch.indices, priority)
             self._updates += 1
             if self._updates % self.target_update_interval == 0:
-                update_target(self.target, self.agent.model, self.target_update_tau)
+                self._target_update.step(self.target_update_tau)
             infos.append(info)
             norms.append(norm)
         if not infos:  # else a noisy model would explore by none at first, or always by the same

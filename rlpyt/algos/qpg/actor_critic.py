@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.qpg.batch import QpgBatch, States, Steps
-from rlpyt.algos.target import update_target
+from rlpyt.algos.target import TargetUpdate
 from rlpyt.models.critic import CriticModel
 from rlpyt.models.policy import PolicyModel
 from rlpyt.replays.batches import ReplaySequences
@@ -34,20 +34,17 @@ class ActorCritic:
         self.critic = critic
         self._is_target = is_target
 
-    def target(self, names: tuple[TargetNetwork, ...]) -> Self:
-        """The target networks: copies of those in ``names``; the others are the same networks."""
+    def target(self, names: tuple[TargetNetwork, ...]) -> tuple[Self, list[TargetUpdate]]:
+        """The target networks, and what updates them: copies of those in ``names``; the others are
+        the same networks.
+        """
         policy = deepcopy(self.policy) if "policy" in names else self.policy
         critic = deepcopy(self.critic) if "critic" in names else self.critic
-        for copied in (policy, critic):
-            if copied not in (self.policy, self.critic):
-                copied.requires_grad_(False)
-        return type(self)(self._agent, policy, critic, is_target=True)
-
-    def follow(self, online: Self, tau: float) -> None:
-        """Target networks: go ``tau`` of the way to ``online``."""
-        for mine, theirs in ((self.policy, online.policy), (self.critic, online.critic)):
-            if mine is not theirs:
-                update_target(mine, theirs, tau)
+        updates = []
+        for copied, network in ((policy, self.policy), (critic, self.critic)):
+            if copied is not network:
+                updates.append(TargetUpdate(copied.requires_grad_(False), network))
+        return type(self)(self._agent, policy, critic, is_target=True), updates
 
     def states(self, batch: ReplaySequences, burn_in: int) -> States:
         """The recurrent states behind the burn-in: the policy's from the recorded ones on, the

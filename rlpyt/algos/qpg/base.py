@@ -111,10 +111,10 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         self.online = ActorCritic(self.agent, self.agent.model, critic, is_target=False)
         self._critic_step = self._gradient_step(critic, self._critic_loss)
         self._policy_step = self._gradient_step(self.agent.model, self._policy_loss)
-        self.target = self.online.target(self.target_networks)
+        self.target, self._target_updates = self.online.target(self.target_networks)
         if self.temperature is not None:
             entropy = self.agent.default_entropy
-            self.temperature.initialize(self.OptimCls, entropy, self.agent.device)
+            self.temperature.initialize(self.OptimCls, entropy, self._policy_step.vector.detach())
         self._updates = 0
 
     def _check_ranges(self) -> None:
@@ -204,7 +204,8 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             if self._updates % self.policy_delay == 0:
                 _record(policy, *self._improve(policy_rate, batch))
             if self._updates % self.target_update_interval == 0:
-                self.target.follow(self.online, self.target_update_tau)
+                for update in self._target_updates:
+                    update.step(self.target_update_tau)
         for model in (self.online.policy, self.online.critic):
             model.update_normalizer(samples.observation, samples.valid)
         return {**opt_info(*critic, "qGradNorm"), **opt_info(*policy, "piGradNorm")}

@@ -5,26 +5,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.optimizer import build_optimizer
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["Temperature", "temperature_loss"]
-
-
-def temperature_loss(log_alpha: Tensor, entropy: Tensor, target_entropy: float) -> Tensor:
-    """L = log α (E[-log π] - H̄), after eq. 18 of Haarnoja et al. 2018 (arXiv:1812.05905): α falls
-    while ``entropy`` is above H̄.
-    """
-    return log_alpha * (entropy - target_entropy)
-
-
-@final
-class _LogAlpha(nn.Module):
-    def __init__(self, alpha: float) -> None:
-        super().__init__()
-        self.log_alpha = nn.Parameter(torch.tensor(math.log(alpha)))
+__all__ = ["Temperature"]
 
 
 @final
@@ -32,6 +18,10 @@ class _LogAlpha(nn.Module):
 class Temperature:
     """α of a policy that is to stay random: learned, so that the entropy is ``target_entropy``, or
     fixed.
+
+        L = log α (E[-log π] - H̄)
+
+    after eq. 18 of Haarnoja et al. 2018 (arXiv:1812.05905): α falls while the entropy is above H̄.
     """
 
     initial: float = 1.0
@@ -40,36 +30,38 @@ class Temperature:
     target_entropy: float | None = None  # H̄; None: -dim(a), where Discrete 0.98 log A
 
     def initialize(
-        self, OptimCls: type[torch.optim.Optimizer], target_entropy: float, device: torch.device
+        self, OptimCls: type[torch.optim.Optimizer], target_entropy: float, like: Tensor
     ) -> None:
-        """Start at ``initial``; ``target_entropy`` is what None stands for."""
+        """Start at ``initial``, of the type and where ``like`` is; ``target_entropy`` is what None
+        stands for.
+        """
         if not 0.0 < self.initial < math.inf:
             what = f"algo.temperature.initial={self.initial}"
             raise RlpytError("config", what, hint="use more than 0")
         chosen = self.target_entropy
         self._target = target_entropy if chosen is None else chosen
-        self._module = _LogAlpha(self.initial).to(device)
-        self._gradient = GradientStep(self._module, self._loss, OptimCls=OptimCls)
+        self._log_alpha = like.new_tensor(math.log(self.initial))
+        self._optimizer = build_optimizer(OptimCls, self._log_alpha, {})
 
     @property
     def alpha(self) -> Tensor:
         """α, a scalar without gradient."""
-        return self._module.log_alpha.detach().exp()
+        return self._log_alpha.exp()
 
     def step(self, learning_rate: float, entropy: Tensor) -> None:
         """One step by the ``entropy`` (a scalar) that the policy has."""
         if self.learn:
             rate = self.learning_rate
-            self._gradient.step(learning_rate if rate is None else rate, entropy)
-
-    def _loss(self, entropy: Tensor) -> tuple[Tensor, tuple[()]]:
-        return temperature_loss(self._module.log_alpha, entropy, self._target), ()
+            self._optimizer.param_groups[0]["lr"] = learning_rate if rate is None else rate
+            self._log_alpha.grad = entropy - self._target  # dL / d log α
+            self._optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """α and its optimizer."""
-        return {**self._module.state_dict(), "gradient": self._gradient.state_dict()}
+        """The logarithm of α, and its optimizer."""
+        return {"log_alpha": self._log_alpha, "optimizer": self._optimizer.state_dict()["state"]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
-        self._module.load_state_dict({"log_alpha": state["log_alpha"]})
-        self._gradient.load_state_dict(state["gradient"])
+        self._log_alpha.copy_(state["log_alpha"])
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
