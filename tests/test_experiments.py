@@ -16,6 +16,7 @@ import torch
 from gymnasium import spaces
 
 from rlpyt.algos.dqn import QAlgorithm
+from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.data import EnvSpaces
 from rlpyt.envs import AtariConfig, EnvConfig, peek_spaces
 from rlpyt.envs.gym import find_spec as find_env
@@ -27,6 +28,7 @@ FOLDER = Path(__file__).parents[1] / "experiments"
 FILES = sorted(FOLDER.glob("*_*.py"))
 FILES.remove(FOLDER / "command_line.py")
 
+FAMILIES = {"dqn": QAlgorithm, "qpg": QpgAlgorithm}
 CONTINUOUS = EnvSpaces(spaces.Box(-np.inf, np.inf, (11,)), spaces.Box(-1.0, 1.0, (3,)))
 FRAMES = EnvSpaces(spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6))
 
@@ -66,7 +68,7 @@ def spaces_of(env: EnvConfig) -> EnvSpaces:
     """Of an optional package without it: MuJoCo's kind, and Atari's."""
     if env.atari is not None:
         return FRAMES
-    if "-v5" in str(env.id):
+    if "-v5" in str(env.id) or str(env.id).startswith("dm_control/"):
         return CONTINUOUS
     return peek_spaces(env)
 
@@ -74,7 +76,7 @@ def spaces_of(env: EnvConfig) -> EnvSpaces:
 def smaller(runner: MinibatchRl) -> MinibatchRl:
     """With a replay that no machine refuses."""
     algo = runner.algo
-    if isinstance(algo, QAlgorithm):
+    if isinstance(algo, QAlgorithm | QpgAlgorithm):
         algo = replace(algo, replay=replace(algo.replay, size=10_000))
     return replace(runner, algo=algo, device="cpu")
 
@@ -86,10 +88,10 @@ def test_experiments_are_configurations(path: Path) -> None:
     for name, build in experiments_of(path).items():
         runner = build()
         assert runner == build(), name
-        assert runner.n_steps >= 100_000
+        assert runner.n_steps >= 20_000
         cls = type(runner.algo).__name__
-        if prefix == "dqn":
-            assert isinstance(runner.algo, QAlgorithm)
+        if prefix in FAMILIES:
+            assert isinstance(runner.algo, FAMILIES[prefix])
         else:
             assert cls == prefix.upper()
         json.dumps(config_dict(runner), allow_nan=False)
@@ -106,7 +108,7 @@ def test_environments_exist(path: Path) -> None:
             env.atari.check()
             assert env.vectorization == "native"
             assert find_env(str(env.id)).entry_point == "ale_py.env:AtariEnv"
-        else:
+        elif not str(env.id).startswith("dm_control/") or find_spec("dm_control") is not None:
             peek_spaces(env)
 
 

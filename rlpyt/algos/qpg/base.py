@@ -109,6 +109,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         )
         critic = self._build_critic(int(self._rng.integers(2**31)))
         self.online = ActorCritic(self.agent, self.agent.model, critic, is_target=False)
+        self._critic_parameters = list(critic.parameters())
         self._critic_step = self._gradient_step(critic, self._critic_loss)
         self._policy_step = self._gradient_step(self.agent.model, self._policy_loss)
         self.target, self._target_updates = self.online.target(self.target_networks)
@@ -213,11 +214,10 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     def _rates(self, itr: int) -> tuple[float, float]:
         """Of the critics, and of the policy."""
         own = self.policy_learning_rate
-        both = (self.learning_rate, self.learning_rate if own is None else own)
-        critic, policy = (
-            scheduled(rate, self.learning_rate_schedule, itr, self._n_itr) for rate in both
-        )
-        return critic, policy
+        schedule, n_itr = self.learning_rate_schedule, self._n_itr
+        policy_rate = self.learning_rate if own is None else own
+        critic = scheduled(self.learning_rate, schedule, itr, n_itr)
+        return critic, scheduled(policy_rate, schedule, itr, n_itr)
 
     def _seen(self, replayed: ReplaySamples | ReplaySequences) -> QpgBatch:
         """As losses see it."""
@@ -237,10 +237,12 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def _improve(self, learning_rate: float, batch: QpgBatch) -> tuple[NamedTuple, Tensor]:
         """One step of the policy, through critics that stay as they are; then of α."""
-        self.online.critic.requires_grad_(False)
+        for parameter in self._critic_parameters:
+            parameter.requires_grad_(False)
         noise = self._noise(batch.now, "policy")
         report, norm = self._policy_step.step(learning_rate, batch, noise)
-        self.online.critic.requires_grad_(True)
+        for parameter in self._critic_parameters:
+            parameter.requires_grad_(True)
         if self.temperature is not None:
             self.temperature.step(learning_rate, report.entropy)
         return report, norm
