@@ -32,7 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_examples_are_numbered() -> None:
-    assert [path.name.partition("_")[0] for path in EXAMPLES] == list("12345678")
+    assert [path.name.partition("_")[0] for path in EXAMPLES] == list("123456789")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

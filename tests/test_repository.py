@@ -79,13 +79,23 @@ def test_extras_name_extras() -> None:
     found = re.fullmatch(r"rlpyt\[(.*)\]", everything)
     assert found
     assert set(found.group(1).split(",")) == set(EXTRAS) - {"all"}
-    assert {"atari", "box2d", "mujoco", "envpool", "video", "dev", "oracles", "docs"} <= set(EXTRAS)
+    assert {
+        "atari",
+        "box2d",
+        "mujoco",
+        "dm-control",
+        "envpool",
+        "video",
+        "dev",
+        "oracles",
+        "docs",
+    } <= set(EXTRAS)
 
 
 def test_hints_of_the_code_name_extras() -> None:
     """An error that says ``pip install "rlpyt[x]"`` names an extra that there is."""
     texts = [path.read_text() for path in (ROOT / "rlpyt").rglob("*.py")]
-    named = {extra for text in texts for extra in re.findall(r"rlpyt\[(\w+)\]", text)}
+    named = {extra for text in texts for extra in re.findall(r"rlpyt\[([\w-]+)\]", text)}
     assert named
     assert named <= set(EXTRAS)
 

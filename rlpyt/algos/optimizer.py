@@ -7,6 +7,7 @@ tensor. For optimizers that work element by element this is the same update to t
 the order of the norm's sum. The few numbers between parameters are and stay zero.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any, final
 
@@ -42,7 +43,8 @@ class GradientStep:
     ``model``.
 
     ``loss`` computes with ``model`` and returns (scalar, tree of scalars to report). With
-    ``compile`` forward and backward are one compiled graph; the eager twin is the reference.
+    ``compile`` forward and backward are one compiled graph; the eager twin is the reference, and
+    takes over, with a warning, where the compiler fails.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class GradientStep:
         chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
         self.optimizer = build_optimizer(OptimCls, self.vector, chosen)
         self._compiled = self._compile() if compile else None
+        self._is_proven = False  # whether it was compiled once
 
     def _compile(self) -> Callable[..., Any]:
         named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
@@ -100,8 +103,9 @@ class GradientStep:
         """One update. Returns what ``loss`` reports, and the gradient's norm before clipping (a
         scalar tensor).
         """
-        if self._compiled is not None:
-            self.vector.grad, norm, report = self._compiled(self.vector.detach(), *args)
+        compiled = self._compiled and self._compiled_gradient(*args)
+        if compiled:
+            self.vector.grad, norm, report = compiled
         else:
             gradient = self._gradient
             self.vector.grad = gradient.zero_()
@@ -114,6 +118,28 @@ class GradientStep:
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.step()
         return report, norm
+
+    def _compiled_gradient(self, *args: Any) -> Any:
+        """Gradient, norm and report of the compiled graph; None where it cannot be built: then
+        without, from now on.
+        """
+        assert self._compiled is not None
+        if self._is_proven:
+            return self._compiled(self.vector.detach(), *args)
+        try:
+            found = self._compiled(self.vector.detach(), *args)
+        except Exception as error:  # whatever the compiler raises; the loss's own errors come again
+            first = str(error).strip().partition("\n")[0]
+            warnings.warn(
+                f"algo.compile=True: {type(self._model).__name__} cannot be compiled here "
+                f"({type(error).__name__}: {first}); it learns without",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            self._compiled = None
+            return None
+        self._is_proven = True
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's state, its learning rate left out: that is a function of ``itr``."""

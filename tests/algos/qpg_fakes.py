@@ -81,7 +81,11 @@ class Case:
     exploration: dict[str, Any] = field(default_factory=lambda: {"random_steps": 200})
 
     def runner(
-        self, n_steps: int = 3_000, nonlinearity: str = "relu", **replay: Any
+        self,
+        n_steps: int = 3_000,
+        nonlinearity: str = "relu",
+        compiled: bool = False,
+        **replay: Any,
     ) -> MinibatchRl:
         """A small run of four environments."""
         algo = self.cls(
@@ -98,6 +102,7 @@ class Case:
                     **self.critic,
                 },
                 "target_update_tau": 0.05,
+                "compile": compiled,
                 **deepcopy(self.algo),  # a temperature has a state
             }
         )
