@@ -1,0 +1,150 @@
+"""Over all algorithms of the package: every trainable parameter receives a gradient and moves."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from toy_envs import CPU, copied
+
+from rlpyt import algos
+from rlpyt.algos import RlAlgorithm
+from rlpyt.algos.dqn import QAlgorithm
+from rlpyt.algos.qpg import QpgAlgorithm
+from rlpyt.cli.presets import ALGORITHMS, default_runner
+from rlpyt.envs import EnvConfig
+
+N_ITR = 40
+
+
+class Varied(gymnasium.Env):
+    """Random observations and rewards; one end in ten."""
+
+    def __init__(self, box: bool) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+        self.action_space: spaces.Space[Any] = spaces.Discrete(3)
+        if box:
+            self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.np_random.standard_normal(3, dtype=np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        observation, reward = self.np_random.standard_normal((2, 3), dtype=np.float32)
+        return observation, float(reward[0]), bool(self.np_random.random() < 0.1), False, {}
+
+
+def box() -> gymnasium.Env:
+    return Varied(box=True)
+
+
+def discrete() -> gymnasium.Env:
+    return Varied(box=False)
+
+
+CONTINUOUS_ONLY = ("crossq", "ddpg", "redq", "td3", "tqc")
+CASES = [
+    *[(name, discrete, "none") for name in ALGORITHMS if name not in CONTINUOUS_ONLY],
+    *[(name, box, "none") for name in ("a2c", "ppo", "sac", *CONTINUOUS_ONLY)],
+    *[(name, discrete, "lstm") for name in ("a2c", "ppo", "pqn")],
+    *[(name, box, "gru") for name in ("ddpg", "td3", "sac")],
+]
+
+
+def small(name: str, env: Any, recurrent: Any) -> tuple[Any, Any, Any]:
+    """The preset with layers of a few units, and a replay that is learned from at once."""
+    runner = default_runner(name, EnvConfig(id=env), recurrent)
+    algo: Any = runner.algo
+    agent = runner.agent
+    sizes: dict[str, Any] = {"hidden_sizes": (16, 16), "nonlinearity": "tanh"}
+    if agent.model_kwargs.get("recurrent", "none") != "none":
+        sizes["rnn_size"] = 8
+    agent = replace(agent, model_kwargs={**agent.model_kwargs, **sizes})
+    if isinstance(algo, QAlgorithm | QpgAlgorithm):
+        learned = algo.replay.sequence_length or 1
+        algo = replace(
+            algo,
+            replay=replace(algo.replay, size=2_000),
+            batch_size=8,
+            min_steps_learn=200,
+            replay_ratio=2.0 * learned,
+            clip_grad_norm=None,
+            learning_rate=1e-2,
+        )
+    if isinstance(algo, QpgAlgorithm):
+        algo = replace(algo, critic_kwargs={**algo.critic_kwargs, **sizes})
+    if hasattr(algo, "minibatches"):
+        algo = replace(algo, minibatches=1, epochs=2)
+    return algo, agent, replace(runner.sampler, batch_T=10, batch_B=4)
+
+
+def modules(value: Any, depth: int = 0) -> Iterator[torch.nn.Module]:
+    """What an algorithm or agent learns with, wherever it keeps it."""
+    if isinstance(value, torch.nn.Module):
+        yield value
+    elif depth < 3 and hasattr(value, "__dict__") and type(value).__module__.startswith("rlpyt"):
+        for inner in vars(value).values():
+            yield from modules(inner, depth + 1)
+
+
+def trainable(*owners: Any) -> dict[str, torch.nn.Parameter]:
+    found: dict[int, tuple[str, torch.nn.Parameter]] = {}
+    for owner in owners:
+        for module in modules(owner):
+            for name, parameter in module.named_parameters():
+                if parameter.requires_grad:
+                    found[id(parameter)] = (f"{type(module).__name__}.{name}", parameter)
+    return {f"{name} #{n}": parameter for n, (name, parameter) in enumerate(found.values())}
+
+
+def cls_of(name: str, env: Any) -> type[RlAlgorithm]:
+    return type(default_runner(name, EnvConfig(id=env)).algo)
+
+
+def test_all_algorithms_are_here() -> None:
+    exported = {getattr(algos, name) for name in algos.__all__}
+    final = {
+        cls
+        for cls in exported
+        if inspect.isclass(cls) and issubclass(cls, RlAlgorithm) and not inspect.isabstract(cls)
+    }
+    assert final == {cls_of(name, env) for name, env, _recurrent in CASES}
+    assert len(final) >= 15
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "recurrent"),
+    CASES,
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_every_trainable_parameter_gets_a_gradient_and_moves(
+    name: str, env: Any, recurrent: Any
+) -> None:
+    algo, agent, sampler = small(name, env, recurrent)
+    assert is_dataclass(algo)
+    assert fields(algo)
+    agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
+    sampler.initialize(agent, seed=0, discount=algo.discount, bootstrap_value=algo.bootstrap_value)
+    algo.initialize(agent, n_itr=N_ITR, batch_spec=sampler.batch_spec, seed=0)
+    parameters = trainable(agent, algo)
+    assert len(parameters) >= 4
+    before = {key: parameter.detach().clone() for key, parameter in parameters.items()}
+    reached: set[str] = set()
+    for itr in range(N_ITR):
+        algo.optimize_agent(itr, copied(sampler.obtain_samples(itr)[0]))
+        reached |= {
+            key
+            for key, parameter in parameters.items()
+            if parameter.grad is not None and parameter.grad.any()
+        }
+    sampler.shutdown()
+    assert reached == set(parameters)
+    for key, parameter in parameters.items():
+        share = (parameter.detach() != before[key]).double().mean().item()
+        assert share > 0.95, f"{key}: {share:.0%} of its numbers moved"
