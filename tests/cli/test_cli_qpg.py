@@ -70,6 +70,8 @@ def test_every_step_is_learned_from():
         (["sac", "Pendulum-v1", "algo.critic_kwargs.batch_renorm=true"], "only CrossQ has it"),
         (["crossq", "Pendulum-v1", "algo.critic_kwargs.batch_renorm=false"], "and must"),
         (["td3", "Pendulum-v1", "agent.model_kwargs.batch_renorm=true"], "can learn it"),
+        (["redq", "Pendulum-v1", "algo.n_critics=1"], "use 1 to 1"),
+        (["tqc", "Pendulum-v1", "algo.critic_kwargs.n_outputs=2"], "use 0 to 1"),
         (["sac", "Pendulum-v1", "algo.critic_kwargs.hidden=3"], "algo.critic_kwargs"),
     ],
 )

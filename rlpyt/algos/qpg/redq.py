@@ -15,6 +15,7 @@ from rlpyt.algos.qpg.losses import PolicyLosses, td_losses
 from rlpyt.algos.qpg.sac import soft_policy_losses, soft_value
 from rlpyt.algos.qpg.temperature import Temperature
 from rlpyt.models.policy import PolicyKind
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["REDQ"]
 
@@ -39,6 +40,12 @@ class REDQ(QpgAlgorithm):
     n_critics: int = 10  # N
     n_target_critics: int = 2  # M
     temperature: Temperature = field(default_factory=Temperature)  # α
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_target_critics <= self.n_critics:
+            what = f"algo.n_target_critics={self.n_target_critics}"
+            hint = f"use 1 to {self.n_critics}, that is algo.n_critics"
+            raise RlpytError("config", what, hint=hint)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], step: StepOf) -> Any:
         """Noise of the actions, and which critics make the target."""

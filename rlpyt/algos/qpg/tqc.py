@@ -17,6 +17,7 @@ from rlpyt.algos.qpg.sac import soft_policy_losses, soft_value
 from rlpyt.algos.qpg.temperature import Temperature
 from rlpyt.models.policy import PolicyKind
 from rlpyt.ops.quantile import quantile_huber_loss, quantile_midpoints
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["TQC", "truncated", "truncated_losses"]
 
@@ -65,6 +66,13 @@ class TQC(QpgAlgorithm):
     n_critics: int = 5
     n_dropped: int = 2  # quantiles of each critic; 0 for HalfCheetah, 5 for Hopper in the paper
     temperature: Temperature = field(default_factory=Temperature)  # α
+
+    def __post_init__(self) -> None:
+        M = {**self.critic_defaults, **self.critic_kwargs}["n_outputs"]
+        if not 0 <= self.n_dropped < M:
+            what = f"algo.n_dropped={self.n_dropped} of {M} quantiles"
+            hint = f"use 0 to {M - 1}; algo.critic_kwargs.n_outputs are the quantiles"
+            raise RlpytError("config", what, hint=hint)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], step: StepOf) -> Tensor:
         """Noise of the actions."""
