@@ -36,6 +36,7 @@ class Stopwatch:
     final_return: float | None = (
         None  # mean return of recent episodes, where the library keeps it anyway
     )
+    details: dict[str, Any] = field(default_factory=dict)  # what else an implementation measures
 
     def tick(self, steps: int) -> None:
         """Say that ``steps`` environment steps, and the updates on them, are done."""
@@ -60,6 +61,7 @@ class Stopwatch:
             "warmup_steps": self.started[0],
             "warmup_s": self.started[1] - self.created,
             "final_return": self.final_return,
+            **self.details,
         }
 
 

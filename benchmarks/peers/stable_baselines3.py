@@ -5,12 +5,12 @@ Environments in a ``DummyVecEnv`` (its fastest for cheap environments), truncati
 
 from importlib.metadata import version as installed_version
 
-import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
 
 from peers.measure import Stopwatch
+from peers.sb3_learning import learn_twice
 from peers.settings import Settings
 
 
@@ -48,8 +48,4 @@ def train(settings: Settings, watch: Stopwatch) -> None:
         device="cpu",
         verbose=0,
     )
-    model.learn(settings.first)
-    watch.tick(model.num_timesteps)
-    model.learn(settings.total - settings.first, reset_num_timesteps=False)
-    watch.tick(model.num_timesteps)
-    watch.final_return = float(np.mean([episode["r"] for episode in model.ep_info_buffer or []]))
+    learn_twice(model, settings, watch)

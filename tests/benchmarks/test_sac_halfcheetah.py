@@ -44,5 +44,6 @@ def test_the_parts_of_a_step_add_up_to_it(tmp_path: Path) -> None:
     learning = {part for part in parts if part.startswith(("critics: ", "policy: "))}
     kinds = {"forward", "backward", "optimizer", "gradient's norm"}
     assert {part.partition(", ")[0].partition(": ")[2] for part in learning} == kinds
+    assert {"replay: draw", "target networks", "loop, records, noise"} <= parts.keys()
     assert measured["products"]["best"] <= min(measured["products"]["ms"].values())
     assert "matrix products alone, oneDNN" in printed

@@ -10,8 +10,9 @@ from importlib.metadata import version as installed_version
 from stable_baselines3 import DQN
 
 from peers.measure import Stopwatch
-from peers.pong.sb3_envs import make_envs, mean_return
+from peers.pong.sb3_envs import make_envs
 from peers.pong.settings import DqnSettings
+from peers.sb3_learning import learn_twice
 
 
 def version() -> str:
@@ -41,9 +42,5 @@ def train(settings: DqnSettings, watch: Stopwatch) -> None:
         device="cpu",
         verbose=0,
     )
-    model.learn(settings.first)
-    watch.tick(model.num_timesteps)
-    model.learn(settings.total - settings.first, reset_num_timesteps=False)
-    watch.tick(model.num_timesteps)
-    watch.final_return = mean_return(model)
+    learn_twice(model, settings, watch)
     envs.close()

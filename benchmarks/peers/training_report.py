@@ -1,6 +1,8 @@
-"""What the benchmarks on Pong print: one row for each implementation and number of threads."""
+"""What the benchmarks of training print that have a row for each implementation and number of
+threads.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from rich.table import Table
@@ -8,7 +10,7 @@ from rich.table import Table
 from peers.contest import Outcome
 from peers.report import ratios
 
-__all__ = ["speed_table", "verdict"]
+__all__ = ["speed_table", "verdict", "verdicts_by_threads"]
 
 
 def speed_table(outcomes: Sequence[Outcome], title: str) -> Table:
@@ -47,6 +49,22 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     if ours is None or peer is None:
         return "no ratio: only one side took part"
     return f"{_name(ours)} / best peer, {_name(peer)}: {ratios(ours, peer)} (by CPU time)"
+
+
+def verdicts_by_threads(outcomes: Sequence[Outcome], peer: str) -> list[str]:
+    """For each number of threads :func:`verdict`, and each of ours over the peer of this name."""
+    lines = []
+    for threads in sorted({o.rounds[0]["threads"] for o in outcomes if o.rounds}):
+        same = [o for o in outcomes if o.rounds and o.rounds[0]["threads"] == threads]
+        lines.append(verdict(same))
+        lines.extend(_over(same, [o for o in same if o.entry.name == peer]))
+    return lines
+
+
+def _over(outcomes: Sequence[Outcome], peers: Sequence[Outcome]) -> Iterable[str]:
+    for ours in outcomes:
+        for peer in peers if ours.entry.is_ours else ():
+            yield f"{_name(ours)} / {_name(peer)}: {ratios(ours, peer)} (by CPU time)"
 
 
 def _name(outcome: Outcome) -> str:
