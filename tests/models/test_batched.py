@@ -9,6 +9,7 @@ from scipy import stats
 from torch import nn
 
 from rlpyt.models import batched as module
+from rlpyt.models import relu_mlp
 from rlpyt.models.batch_renorm import BatchRenorm
 from rlpyt.models.batched import BatchedLinear, BatchedMlp, batched_linear
 from rlpyt.utils.errors import RlpytError
@@ -46,12 +47,13 @@ def shake(mlp):
             parameter.add_(0.3 * torch.randn_like(parameter))
 
 
-@pytest.fixture(params=["baddbmm", "onednn"])
+@pytest.fixture(params=["baddbmm", "onednn", "fused"])
 def path(request, monkeypatch):
-    """Both ways to multiply, whatever the size."""
-    if request.param == "onednn" and not torch.backends.mkldnn.is_available():
+    """Every way to multiply, whatever the size; "fused" is all layers as one function."""
+    if request.param != "baddbmm" and not torch.backends.mkldnn.is_available():
         pytest.skip("torch was built without oneDNN")
-    monkeypatch.setattr(module, "_LARGE_PRODUCT", 0 if request.param == "onednn" else math.inf)
+    for where, name in ((module, "onednn"), (relu_mlp, "fused")):
+        monkeypatch.setattr(where, "_LARGE_PRODUCT", 0 if request.param == name else math.inf)
     return request.param
 
 
@@ -96,6 +98,49 @@ def test_only_wanted_gradients_and_any_layout_of_the_gradient(path):
     assert layer.bias.grad is None
     with torch.inference_mode():
         torch.testing.assert_close(layer(x), layer(x.detach().clone()))
+
+
+def test_frozen_networks_pass_the_gradient_on(path):
+    """As critics do to a policy: no gradient of their own, whatever layers there are."""
+    mlp = BatchedMlp(N_NETS, SIZES[0], SIZES[1:], 1).requires_grad_(False)
+    shake(mlp)
+    x = torch.randn(N_NETS, N, SIZES[0], requires_grad=True)
+    twin = x.detach().clone().requires_grad_()
+    mlp(x).amin(0).sum().backward()
+    nets = separate(mlp)
+    torch.stack([net(twin[k]) for k, net in enumerate(nets)]).amin(0).sum().backward()
+    torch.testing.assert_close(x.grad, twin.grad)
+    assert all(parameter.grad is None for parameter in mlp.parameters())
+    mlp.hidden[1].requires_grad_(True)
+    mlp(x.detach()).sum().backward()
+    assert mlp.hidden[1].weight.grad.any()
+    assert mlp.hidden[0].weight.grad is None
+    with torch.inference_mode():
+        torch.testing.assert_close(mlp(x)[0], nets[0](x[0]))
+
+
+def test_large_networks_with_relu_are_one_function(monkeypatch):
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("torch was built without oneDNN")
+    seen = []
+    fused = module.relu_mlps
+    monkeypatch.setattr(module, "relu_mlps", lambda *given: seen.append(1) or fused(*given))
+    x = torch.randn(256, 8)
+    for settings, n in (
+        ({}, 1),
+        ({"nonlinearity": "tanh"}, 0),
+        ({"layer_norm": True}, 0),
+        ({"batch_renorm": True}, 0),
+    ):
+        BatchedMlp(2, 8, (256, 256), 1, **settings)(x)
+        assert len(seen) == n
+        seen.clear()
+    BatchedMlp(2, 8, (8,), 1)(x)
+    BatchedMlp(2, 8, (256, 256), 1).double()(x.double())
+    assert seen == []
+    large = BatchedMlp(2, 8, (256, 256), 1)
+    assert torch.vmap(large)(x.expand(3, 256, 8)).shape == (3, 2, 256, 1)
+    assert seen == []
 
 
 def test_large_products_on_a_cpu_are_onednn_s(monkeypatch):
