@@ -16,6 +16,7 @@ from rlpyt.agents.qpg_exploration import QpgExploration
 from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, Samples
 from rlpyt.distributions.categorical import Categorical
 from rlpyt.distributions.squashed_gaussian import SquashedGaussian
+from rlpyt.distributions.unit_gaussian import sample_unit_gaussian
 from rlpyt.models.action_scale import ActionScale
 from rlpyt.models.policy import PolicyKind, PolicyModel
 from rlpyt.utils.arguments import checked_arguments
@@ -198,8 +199,7 @@ class QpgAgent(Agent):
             train: With batch renormalisation: by the batch's statistics, and take them in.
         """
         params, _state = (self.model if model is None else model)(*inputs, state, train)
-        distribution = self._gaussian
-        unit, log_prob = distribution.sample_with_log_prob(distribution.dist_info(params), noise)
+        unit, log_prob = sample_unit_gaussian(params, noise, *self.log_std_range)
         return self._scale.from_unit(unit), log_prob
 
     def log_probabilities(

@@ -18,17 +18,19 @@ def opt_info(
 ) -> OptInfo:
     """One value per gradient step for each part of the losses, and the gradient's norm.
 
-    One transfer from the device; nothing of no steps.
+    Nothing of no steps.
 
     Raises:
         RlpytError: ``diverged``, where a gradient was not finite.
     """
     if not losses:
         return {}
-    table = torch.stack(
-        [torch.stack([*parts, norm]) for parts, norm in zip(losses, norms, strict=True)]
-    )
-    columns = table.detach().T.tolist()
+    table = [(*parts, norm) for parts, norm in zip(losses, norms, strict=True)]
+    if norms[0].device.type == "cpu":
+        rows = [[value.item() for value in row] for row in table]
+    else:  # one transfer
+        rows = torch.stack([torch.stack(row) for row in table]).tolist()
+    columns = [list(column) for column in zip(*rows, strict=True)]
     if not all(map(math.isfinite, columns[-1])):
         raise RlpytError(
             "diverged",

@@ -5,7 +5,7 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 __all__ = ["LinearFunction", "large_linear", "linear_function"]
@@ -29,7 +29,7 @@ def large_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     Large products of float32 on a CPU are oneDNN's, forward and backward, as convolutions are,
     instead of the BLAS's: the same on Intel's processors, where both are Intel's, and twice as fast
-    on AMD's, for which torch's MKL is not tuned. Once differentiable, and not for ``torch.vmap``.
+    on AMD's, for which torch's MKL is not tuned. Once differentiable.
     """
     if (
         x.numel() * weight.shape[0] < _LARGE_PRODUCT
@@ -37,6 +37,7 @@ def large_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         or x.device.type != "cpu"
         or torch.compiler.is_compiling()  # chooses by itself
         or torch.is_autocast_enabled("cpu")
+        or torch._C._are_functorch_transforms_active()
         or not torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     ):
         return functional.linear(x, weight, bias)
@@ -58,13 +59,11 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 class _OneDnnLinear(torch.autograd.Function):
     """The product and its gradients, which are products too."""
 
+    # Not by ``setup_context``: then torch looks up the signature in every call, which takes 40 us.
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
         return _product(x, weight, bias)
-
-    @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
     @once_differentiable
