@@ -7,10 +7,13 @@ from fractions import Fraction
 from typing import Any, NamedTuple, final
 
 from rlpyt.agents.base import Agent
+from rlpyt.agents.dqn import DqnAgent
+from rlpyt.agents.qpg import QpgAgent
 from rlpyt.data import BatchSpec, Samples
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.buffer import buffer_map
+from rlpyt.utils.seed import Stream, generator
 
 __all__ = ["LOOP_RANGES", "ReplayLoop", "UpdateCount", "recorded_state"]
 
@@ -36,20 +39,33 @@ class UpdateCount(NamedTuple):
 
 @final
 class ReplayLoop:
-    """A replay, initialised elsewhere, and when to learn from it."""
+    """A replay, and when to learn from it."""
 
     def __init__(
         self,
         replay: ReplayBuffer,
+        agent: DqnAgent | QpgAgent,
         batch_spec: BatchSpec,
         *,
+        seed: int,
+        discount: float,
         batch_size: int,
         min_steps_learn: int,
         replay_ratio: float,
     ) -> None:
-        """Batches of ``batch_size`` transitions or sequences, ``replay_ratio`` transitions learned
-        from for each environment step, none before ``min_steps_learn`` of them.
+        """Allocate ``replay`` for what ``agent`` records. Batches of ``batch_size`` transitions or
+        sequences, ``replay_ratio`` transitions learned from for each environment step, none before
+        ``min_steps_learn`` of them.
         """
+        replay.initialize(
+            agent.env_spaces,
+            B=batch_spec.B,
+            T=batch_spec.T,
+            discount=discount,
+            rng=generator(seed, Stream.ALGO, 1),
+            device=agent.device,
+            prev_rnn_state=recorded_state(agent),
+        )
         self.replay = replay
         self.batch_size = batch_size
         ratio = Fraction(replay_ratio).limit_denominator(1_000_000)

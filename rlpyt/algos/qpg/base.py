@@ -91,18 +91,12 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         self.agent = self._checked(agent)
         self._n_itr = n_itr
         self._rng = generator(seed, Stream.ALGO, 0)
-        self.replay.initialize(
-            self.agent.env_spaces,
-            B=batch_spec.B,
-            T=batch_spec.T,
-            discount=self.discount,
-            rng=generator(seed, Stream.ALGO, 1),
-            device=self.agent.device,
-            prev_rnn_state=recorded_state(self.agent),
-        )
         self._loop = ReplayLoop(
             self.replay,
+            self.agent,
             batch_spec,
+            seed=seed,
+            discount=self.discount,
             batch_size=self.batch_size,
             min_steps_learn=self.min_steps_learn,
             replay_ratio=self.replay_ratio,
