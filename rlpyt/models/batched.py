@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from rlpyt.models.batch_renorm import BatchRenorm
+from rlpyt.models.linear import onednn_product, onednn_takes
 from rlpyt.models.mlp import Nonlinearity, nonlinearity_function
 from rlpyt.models.relu_mlp import can_fuse, relu_mlps
 from rlpyt.utils.errors import RlpytError
@@ -161,32 +162,20 @@ def batched_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _is_large(x: Tensor, weight: Tensor) -> bool:
-    return (
-        x.shape[-2] * weight.shape[-2] * weight.shape[-1] >= _LARGE_PRODUCT
-        and x.dtype == torch.float32
-        and not torch.compiler.is_compiling()  # chooses by itself
-        and not torch.is_autocast_enabled("cpu")
-        and not torch._C._are_functorch_transforms_active()
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    )
-
-
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x @ weight.T + bias`` of matrices."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return result
+    large = x.shape[-2] * weight.shape[-2] * weight.shape[-1] >= _LARGE_PRODUCT
+    return large and onednn_takes(x)
 
 
 def _products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     parts = zip(_inputs(x, len(weight)), weight.mT.unbind(), bias.squeeze(1).unbind(), strict=True)
-    return torch.stack([_product(*part) for part in parts])
+    return torch.stack([onednn_product(*part) for part in parts])
 
 
 def _weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """``x.T @ gradient``, [in, out]; the library prefers the longer side as columns."""
     if gradient.shape[1] < x.shape[1]:
-        return _product(gradient.t().contiguous(), x.t()).t()
-    return _product(x.t(), gradient.t())
+        return onednn_product(gradient.t().contiguous(), x.t()).t()
+    return onednn_product(x.t(), gradient.t())
 
 
 @final
@@ -208,7 +197,7 @@ class _OneDnnBatchedLinear(torch.autograd.Function):
         for_x = for_weight = None
         if wanted_x:
             pairs = zip(gradients, weight.unbind(), strict=True)
-            for_x = torch.stack([_product(*pair) for pair in pairs])
+            for_x = torch.stack([onednn_product(*pair) for pair in pairs])
             for_x = for_x if x.dim() == 3 else for_x.sum(0)
         if wanted_weight:
             pairs = zip(_inputs(x, len(weight)), gradients, strict=True)

@@ -8,7 +8,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-__all__ = ["LinearFunction", "large_linear", "linear_function"]
+__all__ = [
+    "LinearFunction",
+    "large_linear",
+    "linear_function",
+    "onednn_product",
+    "onednn_takes",
+]
 
 _LARGE_WEIGHT: Final = 2**14  # numbers
 _LARGE_PRODUCT: Final = 2**22  # multiplications; below, the calls from Python cost more
@@ -31,27 +37,35 @@ def large_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     instead of the BLAS's: the same on Intel's processors, where both are Intel's, and twice as fast
     on AMD's, for which torch's MKL is not tuned. Once differentiable.
     """
-    if (
-        x.numel() * weight.shape[0] < _LARGE_PRODUCT
-        or x.dtype != torch.float32
-        or x.device.type != "cpu"
-        or torch.compiler.is_compiling()  # chooses by itself
-        or torch.is_autocast_enabled("cpu")
-        or torch._C._are_functorch_transforms_active()
-        or not torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    ):
+    if x.numel() * weight.shape[0] < _LARGE_PRODUCT or not onednn_takes(x):
         return functional.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     if torch.is_grad_enabled():
         product: Tensor = _OneDnnLinear.apply(rows, weight, bias)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     else:
-        product = _product(rows, weight, bias)
+        product = onednn_product(rows, weight, bias)
     return product if x.dim() == 2 else product.view(*x.shape[:-1], weight.shape[0])
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x @ weight.T + bias`` of matrices."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+def onednn_takes(x: Tensor) -> bool:
+    """Whether products with ``x`` can be :func:`onednn_product`: float32 on a CPU, nothing traced
+    or transformed.
+    """
+    return (
+        x.dtype == torch.float32
+        and x.device.type == "cpu"
+        and not torch.compiler.is_compiling()  # chooses by itself
+        and not torch.is_autocast_enabled("cpu")
+        and not torch._C._are_functorch_transforms_active()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    )
+
+
+def onednn_product(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none"
+) -> Tensor:
+    """``x @ weight.T + bias`` of matrices, then possibly ``"relu"``; without gradient."""
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], "")
     return result
 
 
@@ -63,7 +77,7 @@ class _OneDnnLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
+        return onednn_product(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -71,7 +85,7 @@ class _OneDnnLinear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad
         return (
-            _product(gradient, weight.t()) if for_x else None,
-            _product(gradient.t().contiguous(), x.t()) if for_weight else None,
+            onednn_product(gradient, weight.t()) if for_x else None,
+            onednn_product(gradient.t().contiguous(), x.t()) if for_weight else None,
             gradient.sum(0) if for_bias else None,
         )

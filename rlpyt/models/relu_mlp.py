@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from rlpyt.models.linear import onednn_product, onednn_takes
+
 __all__ = ["can_fuse", "relu_mlps"]
 
 _LARGE_PRODUCT: Final = 2**20  # multiplications of one layer; below, the calls cost more
@@ -18,15 +20,7 @@ def can_fuse(x: Tensor, largest: int) -> bool:
     """Whether :func:`relu_mlps` is of use for rows ``x`` [..., n_in] and layers of which the
     largest weight has ``largest`` numbers: float32 on a CPU, large, nothing traced or transformed.
     """
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and x.shape[-2] * largest >= _LARGE_PRODUCT
-        and not torch.compiler.is_compiling()  # chooses by itself
-        and not torch.is_autocast_enabled("cpu")
-        and not torch._C._are_functorch_transforms_active()
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    )
+    return x.shape[-2] * largest >= _LARGE_PRODUCT and onednn_takes(x)
 
 
 def relu_mlps(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:
@@ -44,12 +38,6 @@ def relu_mlps(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) ->
         outputs: Tensor = _ReluMlps.apply(x, *parameters)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return outputs
     return torch.stack([hidden[-1] for hidden in _networks(x, parameters)])
-
-
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none") -> Tensor:
-    """``x @ weight.T + bias`` of matrices, then possibly ``"relu"``."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], "")
-    return result
 
 
 def _networks(x: Tensor, parameters: Sequence[Tensor]) -> list[list[Tensor]]:
@@ -70,7 +58,7 @@ def _networks(x: Tensor, parameters: Sequence[Tensor]) -> list[list[Tensor]]:
 def _layer(x: Tensor, weight: Tensor, bias: Tensor, then: str) -> Tensor:
     if weight.shape[1] == 1 and then == "none":
         return torch.mv(x, weight[:, 0]).unsqueeze(1) + bias
-    return _product(x, weight.t(), bias, then)
+    return onednn_product(x, weight.t(), bias, then)
 
 
 @final
@@ -126,7 +114,7 @@ def _chain(
             torch.sum(gradient, 0, keepdim=True, out=for_bias)
         if layer > 0 or wanted_x:
             single = weight.shape[1] == 1
-            gradient = gradient * weight.t() if single else _product(gradient, weight)
+            gradient = gradient * weight.t() if single else onednn_product(gradient, weight)
         if layer > 0:
             gradient = torch.ops.aten.threshold_backward(gradient, rows, 0)
     return gradient
@@ -137,6 +125,6 @@ def _weight_gradient(x: Tensor, gradient: Tensor, into: Tensor) -> None:
     if gradient.shape[1] == 1:
         torch.mv(x.t(), gradient[:, 0], out=into[:, 0])
     elif gradient.shape[1] < x.shape[1]:
-        into.t().copy_(_product(gradient.t().contiguous(), x.t()))
+        into.t().copy_(onednn_product(gradient.t().contiguous(), x.t()))
     else:
-        into.copy_(_product(x.t(), gradient.t()))
+        into.copy_(onednn_product(x.t(), gradient.t()))

@@ -146,13 +146,13 @@ def test_large_networks_with_relu_are_one_function(monkeypatch):
 def test_large_products_on_a_cpu_are_onednn_s(monkeypatch):
     if not torch.backends.mkldnn.is_available():
         pytest.skip("torch was built without oneDNN")
-    seen, product = [], module._product
+    seen, product = [], module.onednn_product
 
     def watched(x, weight, bias=None):
         seen.append(tuple(x.shape))
         return product(x, weight, bias)
 
-    monkeypatch.setattr(module, "_product", watched)
+    monkeypatch.setattr(module, "onednn_product", watched)
     small, large = BatchedLinear(2, 8, 8), BatchedLinear(2, 256, 256)
     small(torch.randn(256, 8)).sum().backward()
     assert seen == []

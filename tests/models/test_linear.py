@@ -21,13 +21,13 @@ def arrays(n: int = 64, n_in: int = 512, n_out: int = 256, dtype: torch.dtype = 
 @pytest.fixture
 def products(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The shapes of what the other library multiplied."""
-    seen, product = [], module._product
+    seen, product = [], module.onednn_product
 
     def watched(x, weight, bias=None):
         seen.append(tuple(x.shape))
         return product(x, weight, bias)
 
-    monkeypatch.setattr(module, "_product", watched)
+    monkeypatch.setattr(module, "onednn_product", watched)
     return seen
 
 
