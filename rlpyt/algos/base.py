@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from rlpyt.agents.base import Agent
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.world import World
 
 __all__ = ["RlAlgorithm"]
 
@@ -21,6 +22,8 @@ class RlAlgorithm(ABC):
 
     # Whether the sampler shall record V at truncations and batch ends.
     bootstrap_value: ClassVar[bool] = False
+    # Whether it may learn from what older parameters have sampled, as a replay or V-trace lets it.
+    off_policy: ClassVar[bool] = False
 
     discount: float = 0.99  # γ
 
@@ -33,8 +36,19 @@ class RlAlgorithm(ABC):
                 raise RlpytError("config", f"algo.{name}={value}", hint=hint)
 
     @abstractmethod
-    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
-        """Bind the (initialised) agent; build optimizers and whatever else depends on shapes."""
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        n_itr: int,
+        batch_spec: BatchSpec,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
+        """Bind the (initialised) agent; build optimizers and whatever else depends on shapes.
+
+        ``batch_spec`` is of the samples of this process; ``world`` are those that learn together.
+        """
 
     def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
         """Bytes of past data that ``initialize`` will make room for."""

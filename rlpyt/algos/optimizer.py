@@ -14,9 +14,11 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
+from torch.nn.parallel import DistributedDataParallel
 
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.world import World
 
 __all__ = ["GradientStep", "build_optimizer"]
 
@@ -45,6 +47,10 @@ class GradientStep:
     ``loss`` computes with ``model`` and returns (scalar, tree of scalars to report). With
     ``compile`` forward and backward are one compiled graph; the eager twin is the reference, and
     takes over, with a warning, where the compiler fails.
+
+    In a ``world`` of several processes the gradient is the mean of theirs, exchanged while backward
+    goes on (:class:`~torch.nn.parallel.DistributedDataParallel`; a compiled graph is not
+    interrupted for it): parameters that were equal stay equal.
     """
 
     def __init__(
@@ -56,16 +62,22 @@ class GradientStep:
         optim_kwargs: dict[str, Any] | None = None,
         clip_grad_norm: float | None = None,
         compile: bool = False,
+        world: World | None = None,
     ) -> None:
         """Move the parameters of ``model`` into one vector, and build the optimizer over it."""
         self._model = model
         self._loss = loss
         self._clip = clip_grad_norm
+        self._world = world or World()
         self.vector, self._gradient = _flatten(model)
         chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
         self.optimizer = build_optimizer(OptimCls, self.vector, chosen)
         self._compiled = self._compile() if compile else None
         self._is_proven = False  # whether it was compiled once
+        self._total: Callable[..., Loss] = loss
+        if self._world.size > 1:
+            module = _LossModule(model, loss)
+            self._total = DistributedDataParallel(module, broadcast_buffers=False)
 
     def _compile(self) -> Callable[..., Any]:
         named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
@@ -82,16 +94,16 @@ class GradientStep:
 
         gradient_of = grad_and_value(loss_of, has_aux=True)
 
-        def clipped_gradient(vector: Tensor, *args: Any) -> tuple[Tensor, Tensor, Any]:
+        def own_gradient(vector: Tensor, *args: Any) -> tuple[Tensor, Tensor, Any]:
             gradient, (_total, report) = gradient_of(vector, *args)
             norm = torch.linalg.vector_norm(gradient)
-            scale = self._scale(norm)
+            scale = self._scale(norm) if self._world.size == 1 else None  # else of the mean
             return gradient if scale is None else gradient * scale, norm, report
 
         # On a CPU the generated wrapper in C++ saves a tenth of a small network's step.
         on_cpu = self.vector.device.type == "cpu"
         compiled: Callable[..., Any] = torch.compile(
-            clipped_gradient, options={"cpp_wrapper": True} if on_cpu else None
+            own_gradient, options={"cpp_wrapper": True} if on_cpu else None
         )
         return compiled
 
@@ -99,25 +111,49 @@ class GradientStep:
         """What clips a gradient of this norm."""
         return None if self._clip is None else (self._clip / (norm + 1e-6)).clamp(max=1.0)
 
-    def step(self, learning_rate: float, *args: Any) -> tuple[Any, Tensor]:
+    def step(
+        self, learning_rate: float, *args: Any, share: Tensor | None = None
+    ) -> tuple[Any, Tensor]:
         """One update. Returns what ``loss`` reports, and the gradient's norm before clipping (a
-        scalar tensor).
+        scalar tensor). ``share`` [] is what this process's loss counts for, None: 1.
         """
         compiled = self._compiled and self._compiled_gradient(*args)
         if compiled:
-            self.vector.grad, norm, report = compiled
+            gradient, norm, report = compiled
+            self.vector.grad = gradient
+            if self._world.size > 1:
+                norm = self._exchange(gradient, share)
         else:
             gradient = self._gradient
             self.vector.grad = gradient.zero_()
-            total, report = self._loss(*args)
-            total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            norm = torch.linalg.vector_norm(gradient)
-            scale = self._scale(norm)
-            if scale is not None:
-                gradient *= scale
+            total, report = self._total(*args)
+            self._backward(total if share is None else total * share)
+            norm = self._clipped(gradient)
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.step()
         return report, norm
+
+    def _backward(self, total: Tensor) -> None:
+        try:
+            total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        except RuntimeError as error:
+            if self._world.size == 1:
+                raise
+            raise self._world.failure(error) from error
+
+    def _exchange(self, gradient: Tensor, share: Tensor | None) -> Tensor:
+        """The mean of all processes' gradients, clipped; its norm before."""
+        if share is not None:
+            gradient *= share
+        return self._clipped(self._world.mean_(gradient))
+
+    def _clipped(self, gradient: Tensor) -> Tensor:
+        """Clip in place; the norm before."""
+        norm: Tensor = torch.linalg.vector_norm(gradient)
+        scale = self._scale(norm)
+        if scale is not None:
+            gradient *= scale
+        return norm
 
     def _compiled_gradient(self, *args: Any) -> Any:
         """Gradient, norm and report of the compiled graph; None where it cannot be built: then

@@ -14,6 +14,7 @@ from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.seed import Stream, generator
+from rlpyt.utils.world import World
 
 __all__ = ["LOOP_RANGES", "ReplayLoop", "UpdateCount", "recorded_state"]
 
@@ -52,25 +53,27 @@ class ReplayLoop:
         batch_size: int,
         min_steps_learn: int,
         replay_ratio: float,
+        world: World,
     ) -> None:
         """Allocate ``replay`` for what ``agent`` records. Batches of ``batch_size`` transitions or
         sequences, ``replay_ratio`` transitions learned from for each environment step, none before
-        ``min_steps_learn`` of them.
+        ``min_steps_learn`` of them, over all processes.
         """
         replay.initialize(
             agent.env_spaces,
             B=batch_spec.B,
             T=batch_spec.T,
             discount=discount,
-            rng=generator(seed, Stream.ALGO, 1),
+            rng=generator(seed, Stream.ALGO, 1, *world.keys),
             device=agent.device,
+            n_ranks=world.size,
             prev_rnn_state=recorded_state(agent),
         )
         self.replay = replay
         self.batch_size = batch_size
         ratio = Fraction(replay_ratio).limit_denominator(1_000_000)
         learned = batch_size * (replay.sequence_length or 1)
-        self._delay = max(0, -(-min_steps_learn // batch_spec.size) - 1)
+        self._delay = max(0, -(-min_steps_learn // (batch_spec.size * world.size)) - 1)
         self._count = UpdateCount(ratio * batch_spec.size / learned, self._delay)
         self._next_itr = 0
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rlpyt.data import NoState
 from rlpyt.utils.collections import NamedArrayTuple
+from rlpyt.utils.world import World
 
 __all__ = ["Model", "PgOutputs"]
 
@@ -61,7 +62,9 @@ class Model(nn.Module, ABC):
         """The value alone; asked for only where ``value_is_separate``."""
         raise NotImplementedError
 
-    def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
-        """Take a batch [T, B, ...] into the observation statistics, where the model keeps any. A
-        hook: does nothing.
+    def update_normalizer(
+        self, observation: Any, valid: Tensor | None = None, world: World | None = None
+    ) -> None:
+        """Take a batch [T, B, ...] of all processes in ``world`` into the observation statistics,
+        where the model keeps any. A hook: does nothing.
         """

@@ -14,6 +14,7 @@ from rlpyt.models.encoder import ImageTrunk
 from rlpyt.models.mlp import Nonlinearity
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, check_memory, trunk_for
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.world import World
 
 __all__ = ["CriticModel"]
 
@@ -143,10 +144,14 @@ class CriticModel(nn.Module):
         outputs: Tensor = self.networks(features, train)
         return outputs
 
-    def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
-        """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""
+    def update_normalizer(
+        self, observation: Any, valid: Tensor | None = None, world: World | None = None
+    ) -> None:
+        """Take an observation tree [T, B, ...], where ``valid`` [T, B], of all processes in
+        ``world`` into any statistics.
+        """
         if self.trunk.normalizer is not None:
-            self.trunk.normalizer.update(observation, valid)
+            self.trunk.normalizer.update(observation, valid, world)
 
 
 def _action_ends(action_space: Space[Any], n_outputs: int) -> tuple[ActionScale | None, int]:

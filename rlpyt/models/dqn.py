@@ -20,6 +20,7 @@ from rlpyt.models.rnn import RnnKind
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError, did_you_mean
+from rlpyt.utils.world import World
 
 __all__ = ["DqnModel", "QHead", "QOutputs"]
 
@@ -206,10 +207,14 @@ class DqnModel(Model):
         """A context in which noisy layers compute by their means alone."""
         return without_noise(self) if self.is_noisy else nullcontext()
 
-    def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
-        """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""
+    def update_normalizer(
+        self, observation: Any, valid: Tensor | None = None, world: World | None = None
+    ) -> None:
+        """Take an observation tree [T, B, ...], where ``valid`` [T, B], of all processes in
+        ``world`` into any statistics.
+        """
         if self.trunk.normalizer is not None:
-            self.trunk.normalizer.update(observation, valid)
+            self.trunk.normalizer.update(observation, valid, world)
 
     def initial_state(self, B: int) -> RnnState | NoState:
         """Zeros for ``B`` environments, batch first; nothing where feed-forward."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rlpyt.envs.spaces import space_items
 from rlpyt.models.conv2d import is_image
+from rlpyt.utils.world import World
 
 __all__ = ["ObservationNormalizer", "RunningMeanStd"]
 
@@ -38,18 +39,22 @@ class RunningMeanStd(nn.Module):
         self.register_buffer("var", torch.ones(tuple(shape), dtype=torch.float64))
 
     @torch.no_grad()
-    def update(self, x: Tensor, valid: Tensor | None = None) -> None:
-        """Take in ``x`` [..., *shape], where ``valid`` [...] bool (``None``: everywhere)."""
+    def update(self, x: Tensor, valid: Tensor | None = None, world: World | None = None) -> None:
+        """Take in ``x`` [..., *shape], where ``valid`` [...] bool (``None``: everywhere), of all
+        processes in ``world``.
+        """
         n_dim = self.mean.dim()
         batch = x.reshape(-1, *x.shape[x.dim() - n_dim :]).to(torch.float64)
         if valid is None:
             var, mean = torch.var_mean(batch, dim=0, correction=0)
-            self.merge(torch.full_like(self.count, batch.shape[0]), mean, var)
-            return
-        keep = valid.reshape(-1, *(1,) * n_dim)
-        count = keep.sum(dtype=torch.float64)
-        mean = batch.masked_fill(~keep, 0.0).sum(0) / count.clamp(min=1)
-        var = (batch - mean).masked_fill(~keep, 0.0).square().sum(0) / count.clamp(min=1)
+            count = torch.full_like(self.count, batch.shape[0])
+        else:
+            keep = valid.reshape(-1, *(1,) * n_dim)
+            count = keep.sum(dtype=torch.float64)
+            mean = batch.masked_fill(~keep, 0.0).sum(0) / count.clamp(min=1)
+            var = (batch - mean).masked_fill(~keep, 0.0).square().sum(0) / count.clamp(min=1)
+        if world is not None:
+            count, mean, var = world.combine(count, mean, var)
         self.merge(count, mean, var)
 
     @torch.no_grad()
@@ -109,11 +114,15 @@ class ObservationNormalizer(nn.Module):
             observation = _replaced(observation, path, normalized)
         return observation
 
-    def update(self, observation: Any, valid: Tensor | None = None) -> None:
-        """Take in an observation tree [T, B, ...] where ``valid`` [T, B]; ``None``: everywhere."""
+    def update(
+        self, observation: Any, valid: Tensor | None = None, world: World | None = None
+    ) -> None:
+        """Take in an observation tree [T, B, ...] where ``valid`` [T, B]; ``None``: everywhere, of
+        all processes in ``world``.
+        """
         for path, statistics in zip(self.paths, self.statistics, strict=True):
             assert isinstance(statistics, RunningMeanStd)
-            statistics.update(_leaf(observation, path), valid)
+            statistics.update(_leaf(observation, path), valid, world)
 
 
 def _is_normalized(path: str, space: Space[Any]) -> bool:

@@ -18,6 +18,7 @@ from rlpyt.models.mlp import Mlp, Nonlinearity
 from rlpyt.models.normalize import ObservationNormalizer
 from rlpyt.models.rnn import RnnKind
 from rlpyt.utils.errors import RlpytError, did_you_mean
+from rlpyt.utils.world import World
 
 __all__ = ["PgModel"]
 
@@ -182,10 +183,14 @@ class PgModel(Model):
         value: Tensor = self.value_head(features).squeeze(-1)
         return value
 
-    def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
-        """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""
+    def update_normalizer(
+        self, observation: Any, valid: Tensor | None = None, world: World | None = None
+    ) -> None:
+        """Take an observation tree [T, B, ...], where ``valid`` [T, B], of all processes in
+        ``world`` into any statistics.
+        """
         if self.normalizer is not None:
-            self.normalizer.update(observation, valid)
+            self.normalizer.update(observation, valid, world)
 
     def initial_state(self, B: int) -> RnnState | NoState:
         """Zeros for ``B`` environments, batch first; nothing where feed-forward."""

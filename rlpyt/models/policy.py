@@ -16,6 +16,7 @@ from rlpyt.models.encoder import ImageTrunk
 from rlpyt.models.mlp import Nonlinearity
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, check_memory, trunk_for
 from rlpyt.utils.errors import RlpytError, did_you_mean
+from rlpyt.utils.world import World
 
 __all__ = ["PolicyKind", "PolicyModel"]
 
@@ -130,10 +131,14 @@ class PolicyModel(Model):
         params = self.head(features.reshape(-1, features.shape[-1]), train)
         return params.reshape(*features.shape[:-1], params.shape[-1]), state
 
-    def update_normalizer(self, observation: Any, valid: Tensor | None = None) -> None:
-        """Take an observation tree [T, B, ...], where ``valid`` [T, B], into any statistics."""
+    def update_normalizer(
+        self, observation: Any, valid: Tensor | None = None, world: World | None = None
+    ) -> None:
+        """Take an observation tree [T, B, ...], where ``valid`` [T, B], of all processes in
+        ``world`` into any statistics.
+        """
         if self.trunk.normalizer is not None:
-            self.trunk.normalizer.update(observation, valid)
+            self.trunk.normalizer.update(observation, valid, world)
 
     def initial_state(self, B: int) -> RnnState | NoState:
         """Zeros for ``B`` environments, batch first; nothing where feed-forward."""

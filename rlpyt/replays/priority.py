@@ -120,10 +120,12 @@ class Priorities:
         values: Array = np.abs(priority.astype(np.float64)) ** self._settings.alpha
         return values
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    def draw(self, n: int, rng: np.random.Generator, n_ranks: int = 1) -> tuple[Array, Array]:
         """``n`` starts by priority, as absolute indices, and their importance weights.
 
             w_i = (N P(i))^-β / max_j w_j,   N starts, j in the batch
+
+        β is that of the steps that ``n_ranks`` replays like this one have taken in.
 
         Returns:
             [n] int64, [n] float32.
@@ -131,7 +133,7 @@ class Priorities:
         ring = self._ring
         ring.check_any()
         at, probability = self.tree.sample(n, rng)
-        beta = self._settings.beta_at(ring.n_written * ring.shape.B)
+        beta = self._settings.beta_at(ring.n_written * ring.shape.B * n_ranks)
         weight = (ring.n_starts * probability) ** -beta
         return ring.absolute(at), (weight / weight.max()).astype(np.float32)
 

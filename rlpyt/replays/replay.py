@@ -73,6 +73,7 @@ class ReplayBuffer:
         device: torch.device | None = None,
         prev_rnn_state: Any = None,
         shared_fd: int | None = None,
+        n_ranks: int = 1,
     ) -> None:
         """Allocate.
 
@@ -83,10 +84,10 @@ class ReplayBuffer:
             discount: γ of the n-step returns.
             rng: draws what is sampled; its state is part of the buffer's.
             device: where batches go, by default the CPU.
-            prev_rnn_state: an example of one environment's recurrent state, a tree [...], where it
-                is to be kept for sequences.
+            prev_rnn_state: an example of one environment's, a tree [...], to be kept for sequences.
             shared_fd: attach to another process's buffer of the same settings instead. Whoever
                 appends, samples or updates priorities then holds a lock of the caller's.
+            n_ranks: replays that fill together; schedules count the steps of all.
 
         Raises:
             RlpytError: ``memory``, with the numbers, where the forecast exceeds what is free;
@@ -103,7 +104,7 @@ class ReplayBuffer:
         )
         contents.bind(self._memory.arrays)
         self._contents = contents
-        self._discount, self._rng = discount, rng
+        self._discount, self._rng, self._n_ranks = discount, rng, n_ranks
         self._outputs = Outputs(device or torch.device("cpu"))
 
     def _contents_for(self, spaces: EnvSpaces, B: int, prev_rnn_state: Any) -> Contents:
@@ -246,7 +247,7 @@ class ReplayBuffer:
         contents.settle()
         if contents.priorities is None:
             return contents.ring.draw(n, self._rng), None
-        index, weight = contents.priorities.draw(n, self._rng)
+        index, weight = contents.priorities.draw(n, self._rng, self._n_ranks)
         return index, self._outputs.put(weight)
 
     def update_priorities(self, indices: Tensor, priorities: Tensor) -> None:

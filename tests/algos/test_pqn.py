@@ -130,8 +130,12 @@ def test_every_minibatch_has_noise_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("settings", "model", "named"),
     [
-        ({"minibatches": 99}, {}, "minibatches=99, and a batch has 36"),
-        ({"minibatches": 4}, {"recurrent": "gru"}, "minibatches=4, and a batch has 3"),
+        ({"minibatches": 99}, {}, "minibatches=99 is more than the 36 steps"),
+        (
+            {"minibatches": 4},
+            {"recurrent": "gru"},
+            "minibatches=4 is more than the 3 whole sequences",
+        ),
         ({"q_lambda": 1.5}, {}, "q_lambda=1.5"),
         ({"epochs": 0}, {}, "epochs=0"),
         ({}, {"head": "quantile"}, "PQN does not learn"),

@@ -26,6 +26,7 @@ from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
+from rlpyt.utils.world import World
 
 __all__ = [
     "Q_RANGES",
@@ -62,6 +63,7 @@ class QAlgorithm(RlAlgorithm, ABC):
     ``replay_ratio`` asks for, exactly, counted over the run.
     """
 
+    off_policy: ClassVar[bool] = True
     sequences: ClassVar[bool] = False  # whether the loss is of sequences, not of transitions
 
     discount: float = 0.99  # γ
@@ -91,12 +93,21 @@ class QAlgorithm(RlAlgorithm, ABC):
     def draw(self, rng: np.random.Generator) -> Any:
         """What the loss needs of chance for one gradient step."""
 
-    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        n_itr: int,
+        batch_spec: BatchSpec,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
         """Bind the agent; allocate the replay; the target network starts as the online one."""
         self.check_ranges(Q_RANGES)
         self.agent = q_agent(agent, self.head, type(self).__name__)
         self._check_memory()
         self._n_itr = n_itr
+        self._world = world or World()
         self._loop = ReplayLoop(
             self.replay,
             self.agent,
@@ -106,8 +117,9 @@ class QAlgorithm(RlAlgorithm, ABC):
             batch_size=self.batch_size,
             min_steps_learn=self.min_steps_learn,
             replay_ratio=self.replay_ratio,
+            world=self._world,
         )
-        self._rng = generator(seed, Stream.ALGO, 0)
+        self._rng = generator(seed, Stream.ALGO, 0, *self._world.keys)
         self._gradient = GradientStep(
             self.agent.model,
             self._loss,
@@ -115,6 +127,7 @@ class QAlgorithm(RlAlgorithm, ABC):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            world=self._world,
         )
         self.target: DqnModel = deepcopy(self.agent.model).requires_grad_(False)
         self._target_update = TargetUpdate(self.target, self.agent.model)
@@ -167,7 +180,7 @@ class QAlgorithm(RlAlgorithm, ABC):
             norms.append(norm)
         if not infos:  # else a noisy model would explore by none at first, or always by the same
             self.agent.model.resample(self._rng)
-        self.agent.model.update_normalizer(samples.observation, samples.valid)
+        self.agent.model.update_normalizer(samples.observation, samples.valid, self._world)
         return opt_info(infos, norms)
 
     def _loss(

@@ -20,7 +20,7 @@ from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn.base import QInfo, q_agent
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.pg.minibatch import minibatches
+from rlpyt.algos.pg.minibatch import check_minibatches, minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
 from rlpyt.ops.losses import valid_mean
@@ -29,8 +29,8 @@ from rlpyt.ops.q_learning import at_action
 from rlpyt.ops.returns import next_values
 from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.collections import NamedArrayTuple
-from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
+from rlpyt.utils.world import World
 
 __all__ = ["PQN", "pqn_loss"]
 
@@ -80,7 +80,15 @@ class PQN(RlAlgorithm):
     optim_kwargs: dict[str, Any] = field(default_factory=dict)
     compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
 
-    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        n_itr: int,
+        batch_spec: BatchSpec,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
         """Bind the agent; build the optimizer."""
         at_least_one = (1, math.inf)
         self.check_ranges(
@@ -93,14 +101,12 @@ class PQN(RlAlgorithm):
                 "clip_grad_norm": (1e-12, math.inf),
             }
         )
+        self._world = world or World()
         self._agent = q_agent(agent, ("q",), "PQN")
-        units = batch_spec.B if self._agent.recurrent else batch_spec.size
-        if self.minibatches > units:
-            what = f"algo.minibatches={self.minibatches}, and a batch has {units}"
-            raise RlpytError("config", what, hint=f"use at most {units}, or more environments")
+        check_minibatches(self.minibatches, batch_spec, sequences=self._agent.recurrent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
-        self._rng = generator(seed, Stream.ALGO)
+        self._rng = generator(seed, Stream.ALGO, *self._world.keys)
         self._gradient = GradientStep(
             self._agent.model,
             self._loss,
@@ -108,6 +114,7 @@ class PQN(RlAlgorithm):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            world=self._world,
         )
 
     def updates_per_itr(self) -> int:
@@ -137,10 +144,13 @@ class PQN(RlAlgorithm):
                 batch, state, self.minibatches, self._rng, sequences=self._agent.recurrent
             ):
                 self._agent.model.resample(self._rng)
-                found, norm = self._gradient.step(learning_rate, minibatch, initial)
+                share = None
+                if minibatch.valid is not None:
+                    share = self._world.share(minibatch.valid.sum().float())
+                found, norm = self._gradient.step(learning_rate, minibatch, initial, share=share)
                 infos.append(found)
                 norms.append(norm)
-        self._agent.model.update_normalizer(samples.observation, samples.valid)
+        self._agent.model.update_normalizer(samples.observation, samples.valid, self._world)
         return opt_info(infos, norms)
 
     @torch.no_grad()

@@ -20,11 +20,14 @@ from rlpyt.algos.pg.batch import (
     LossInputs,
     RewardNormalizer,
     loss_inputs,
+    normalized,
     policy_gradient_agent,
+    share_of,
 )
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
-from rlpyt.ops.losses import normalize, valid_mean
+from rlpyt.ops.losses import valid_mean
+from rlpyt.utils.world import World
 
 __all__ = ["A2C", "A2cLoss", "a2c_loss"]
 
@@ -91,14 +94,23 @@ class A2C(RlAlgorithm):
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
     compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
 
-    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        n_itr: int,
+        batch_spec: BatchSpec,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
         """Bind the agent; build the optimizer."""
         self.check_ranges(POLICY_GRADIENT_RANGES)
+        self._world = world or World()
         self._agent = agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
         self._rewards = (
-            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip)
+            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self._world)
             if self.normalize_reward
             else None
         )
@@ -109,6 +121,7 @@ class A2C(RlAlgorithm):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            world=self._world,
         )
 
     def updates_per_itr(self) -> int:
@@ -125,9 +138,10 @@ class A2C(RlAlgorithm):
         reward = samples.reward if self._rewards is None else self._rewards(samples)
         batch, state = loss_inputs(self._agent, samples, reward, self.discount, self.gae_lambda)
         if self.normalize_advantage:
-            batch = batch._replace(advantage=normalize(batch.advantage, batch.valid))
-        loss, norm = self._gradient.step(learning_rate, batch, state)
-        self._agent.update_normalizer(samples.observation, samples.valid)
+            batch = normalized(batch, self._world)
+        share = share_of(batch, self._world)
+        loss, norm = self._gradient.step(learning_rate, batch, state, share=share)
+        self._agent.update_normalizer(samples.observation, samples.valid, self._world)
         return opt_info([loss], [norm])
 
     def _loss(self, batch: LossInputs, state: Any) -> tuple[Tensor, A2cLoss]:

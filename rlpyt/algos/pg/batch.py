@@ -14,6 +14,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.agents.pg import PgAgent
 from rlpyt.data import AgentInputs, Samples
 from rlpyt.models.normalize import RunningMeanStd
+from rlpyt.ops.losses import normalize
 from rlpyt.ops.returns import (
     generalized_advantage_estimation,
     next_values,
@@ -22,13 +23,16 @@ from rlpyt.ops.returns import (
 from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.world import World
 
 __all__ = [
     "POLICY_GRADIENT_RANGES",
     "LossInputs",
     "RewardNormalizer",
     "loss_inputs",
+    "normalized",
     "policy_gradient_agent",
+    "share_of",
 ]
 
 POLICY_GRADIENT_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
@@ -89,6 +93,25 @@ def loss_inputs(
     return buffer_to(batch, agent.device), buffer_to(agent.first_state(info), agent.device)
 
 
+def normalized(batch: LossInputs, world: World) -> LossInputs:
+    """With advantages normalised to mean 0 and deviation 1, over the batches of all processes."""
+    advantage, valid = batch.advantage, batch.valid
+    if world.size == 1:
+        return batch._replace(advantage=normalize(advantage, valid))
+    count = torch.tensor(float(advantage.numel())) if valid is None else valid.sum().float()
+    weight = torch.ones_like(advantage) if valid is None else valid.to(advantage.dtype)
+    own_mean = (advantage * weight).sum() / count.clamp(min=1.0)
+    own_var = ((advantage - own_mean).square() * weight).sum() / count.clamp(min=1.0)
+    n, mean, var = world.combine(count.to(own_mean), own_mean, own_var)
+    deviation = torch.sqrt(var * n / (n - 1.0).clamp(min=1.0))
+    return batch._replace(advantage=(advantage - mean) / (deviation + 1e-8))
+
+
+def share_of(batch: LossInputs, world: World) -> Tensor | None:
+    """What the mean over this process's ``valid`` steps counts for among those of all."""
+    return None if batch.valid is None else world.share(batch.valid.sum().float())
+
+
 def policy_gradient_agent(agent: Agent) -> PgAgent:
     """``agent`` itself, if it is one that A2C and PPO can train.
 
@@ -110,8 +133,11 @@ class RewardNormalizer:
     ±clip). State of the algorithm: saved with it, and evaluation never sees it.
     """
 
-    def __init__(self, B: int, discount: float, clip: float) -> None:
-        """Start with no statistics, for ``B`` environments."""
+    def __init__(self, B: int, discount: float, clip: float, world: World | None = None) -> None:
+        """Start with no statistics, for ``B`` environments of this process; the statistics are of
+        all in ``world``.
+        """
+        self._world = world
         self._discount = discount
         self._clip = clip
         self._statistics = RunningMeanStd(())
@@ -126,7 +152,7 @@ class RewardNormalizer:
         forward = torch.cat([first, samples.reward[1:]])
         returns = reverse_linear_recurrence(forward.flip(0), decay.flip(0)).flip(0)
         self._return, self._done = returns[-1].clone(), samples.done[-1].clone()
-        self._statistics.update(returns, samples.valid)
+        self._statistics.update(returns, samples.valid, self._world)
         scale = torch.sqrt(self._statistics.var + 1e-8).to(samples.reward.dtype)
         return (samples.reward / scale).clamp(-self._clip, self._clip)
 

@@ -10,9 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlpyt.data import BatchSpec
 from rlpyt.utils.buffer import buffer_map, get_leading_dims
+from rlpyt.utils.errors import RlpytError
 
-__all__ = ["channels_last_images", "minibatches"]
+__all__ = ["channels_last_images", "check_minibatches", "minibatches"]
+
+
+def check_minibatches(count: int, batch_spec: BatchSpec, *, sequences: bool) -> None:
+    """Raise where a batch has fewer steps, or ``sequences``, than it is to be divided into."""
+    units = batch_spec.B if sequences else batch_spec.size
+    if count > units:
+        what = "whole sequences" if sequences else "steps"
+        raise RlpytError(
+            "config",
+            f"algo.minibatches={count} is more than the {units} {what} of a batch",
+            hint=f"use at most {units}, or more environments",
+        )
 
 
 def channels_last_images(tree: Any) -> Any:

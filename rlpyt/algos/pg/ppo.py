@@ -22,14 +22,16 @@ from rlpyt.algos.pg.batch import (
     LossInputs,
     RewardNormalizer,
     loss_inputs,
+    normalized,
     policy_gradient_agent,
+    share_of,
 )
-from rlpyt.algos.pg.minibatch import channels_last_images, minibatches
+from rlpyt.algos.pg.minibatch import channels_last_images, check_minibatches, minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
-from rlpyt.ops.losses import normalize, valid_mean
-from rlpyt.utils.errors import RlpytError
+from rlpyt.ops.losses import valid_mean
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
+from rlpyt.utils.world import World
 
 __all__ = ["PPO", "PpoLoss", "ppo_loss"]
 
@@ -126,32 +128,27 @@ class PPO(RlAlgorithm):
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
     compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
 
-    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        n_itr: int,
+        batch_spec: BatchSpec,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
         """Bind the agent; build the optimizer."""
-        self.check_ranges(POLICY_GRADIENT_RANGES)
-        self.check_ranges(
-            {
-                "epochs": (1, math.inf),
-                "minibatches": (1, math.inf),
-                "ratio_clip": (1e-12, math.inf),
-                "value_clip": (1e-12, math.inf),
-                "target_kl": (1e-12, math.inf),
-            }
-        )
+        positive = dict.fromkeys(("ratio_clip", "value_clip", "target_kl"), (1e-12, math.inf))
+        at_least_one = dict.fromkeys(("epochs", "minibatches"), (1, math.inf))
+        self.check_ranges({**POLICY_GRADIENT_RANGES, **positive, **at_least_one})
+        self._world = world or World()
         self._agent = agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
-        units = batch_spec.B if agent.recurrent else batch_spec.size
-        if self.minibatches > units:
-            what = "whole sequences" if agent.recurrent else "steps"
-            raise RlpytError(
-                "config",
-                f"algo.minibatches={self.minibatches} is more than the {units} {what} of a batch",
-                hint=f"use at most {units}, or more environments",
-            )
-        self._rng = generator(seed, Stream.ALGO)
+        check_minibatches(self.minibatches, batch_spec, sequences=agent.recurrent)
+        self._rng = generator(seed, Stream.ALGO, *self._world.keys)
         self._rewards = (
-            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip)
+            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self._world)
             if self.normalize_reward
             else None
         )
@@ -162,6 +159,7 @@ class PPO(RlAlgorithm):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            world=self._world,
         )
 
     def updates_per_itr(self) -> int:
@@ -182,24 +180,38 @@ class PPO(RlAlgorithm):
         if not self._agent.recurrent:
             batch = batch._replace(agent_inputs=channels_last_images(batch.agent_inputs))
         if self.normalize_advantage == "batch":
-            batch = batch._replace(advantage=normalize(batch.advantage, batch.valid))
+            batch = normalized(batch, self._world)
         losses: list[PpoLoss] = []
         norms: list[Tensor] = []
         for _epoch in range(self.epochs):
             for minibatch, initial in minibatches(
                 batch, state, self.minibatches, self._rng, sequences=self._agent.recurrent
             ):
-                loss, norm = self._gradient.step(learning_rate, minibatch, initial, clip)
+                if self.normalize_advantage == "minibatch" and self._world.size > 1:
+                    minibatch = normalized(minibatch, self._world)  # else it is part of the graph
+                loss, norm = self._gradient.step(
+                    learning_rate,
+                    minibatch,
+                    initial,
+                    clip,
+                    share=share_of(minibatch, self._world),
+                )
                 losses.append(loss)
                 norms.append(norm)
-            if self.target_kl is not None and losses[-1].approxKl.item() > 1.5 * self.target_kl:
+            if self._is_far(losses[-1].approxKl):
                 break
-        self._agent.update_normalizer(samples.observation, samples.valid)
+        self._agent.update_normalizer(samples.observation, samples.valid, self._world)
         return opt_info(losses, norms)
 
+    def _is_far(self, approx_kl: Tensor) -> bool:
+        """Whether the policy has gone too far from the one that acted, in all processes' mean."""
+        if self.target_kl is None:
+            return False
+        return self._world.mean_(approx_kl.clone()).item() > 1.5 * self.target_kl
+
     def _loss(self, batch: LossInputs, state: Any, ratio_clip: Tensor) -> tuple[Tensor, PpoLoss]:
-        if self.normalize_advantage == "minibatch":
-            batch = batch._replace(advantage=normalize(batch.advantage, batch.valid))
+        if self.normalize_advantage == "minibatch" and self._world.size == 1:
+            batch = normalized(batch, self._world)
         dist_info, value = self._agent.evaluate(batch.agent_inputs, state)
         distribution = self._agent.distribution
         parts = ppo_loss(

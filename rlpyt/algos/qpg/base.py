@@ -20,6 +20,7 @@ from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.algos.qpg.actor_critic import ActorCritic, TargetNetwork
 from rlpyt.algos.qpg.batch import QpgBatch, Steps, sequences, transitions
 from rlpyt.algos.qpg.losses import CriticInfo, PolicyInfo, PolicyLosses, SoftPolicyInfo
+from rlpyt.algos.qpg.networks import build_critic
 from rlpyt.algos.qpg.temperature import Temperature
 from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
@@ -29,9 +30,9 @@ from rlpyt.models.policy import PolicyKind
 from rlpyt.ops.losses import valid_mean, weighted_mean
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
-from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
-from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state, seeded_init
+from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
+from rlpyt.utils.world import World
 
 __all__ = ["QpgAlgorithm", "StepOf"]
 
@@ -49,6 +50,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     ``policy_delay`` of them, the target networks after every ``target_update_interval``.
     """
 
+    off_policy: ClassVar[bool] = True
     policy: ClassVar[PolicyKind]  # which the loss can learn
     target_networks: ClassVar[tuple[TargetNetwork, ...]]  # which there are
     critic_defaults: ClassVar[Mapping[str, Any]] = {}  # below critic_kwargs
@@ -85,11 +87,20 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     def policy_losses(self, batch: QpgBatch, noise: Any) -> PolicyLosses:
         """The paper's loss of the policy at each step."""
 
-    def initialize(self, agent: Agent, *, n_itr: int, batch_spec: BatchSpec, seed: int) -> None:
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        n_itr: int,
+        batch_spec: BatchSpec,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
         """Bind the agent; build critics and their targets; allocate the replay."""
         self._check_ranges()
         self.agent = self._checked(agent)
         self._n_itr = n_itr
+        self._world = world or World()
         self._rng = generator(seed, Stream.ALGO, 0)
         self._loop = ReplayLoop(
             self.replay,
@@ -100,8 +111,11 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             batch_size=self.batch_size,
             min_steps_learn=self.min_steps_learn,
             replay_ratio=self.replay_ratio,
+            world=self._world,
         )
         critic = self._build_critic(int(self._rng.integers(2**31)))
+        if self._world.rank:  # the same networks, other noise
+            self._rng = generator(seed, Stream.ALGO, 0, *self._world.keys)
         self.online = ActorCritic(self.agent, self.agent.model, critic, is_target=False)
         self._critic_parameters = list(critic.parameters())
         self._critic_step = self._gradient_step(critic, self._critic_loss)
@@ -131,32 +145,15 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         return agent
 
     def _build_critic(self, seed: int) -> CriticModel:
-        build, spaces = CriticModel.from_spaces, self.agent.env_spaces
-        wanted = {**self.critic_defaults, **self.critic_kwargs}
-        kwargs = checked_arguments(build, wanted, "algo.critic_kwargs", positional=2)
-        with seeded_init(seed):
-            critic = build(spaces.observation, spaces.action, n_critics=self.n_critics, **kwargs)
-        self._check_fit(critic)
-        return critic.to(self.agent.device)
-
-    def _check_fit(self, critic: CriticModel) -> None:
-        memory = {
-            "agent.model_kwargs.recurrent": self.agent.recurrent,
-            "algo.critic_kwargs.recurrent": critic.recurrent,
-            "algo.replay.sequence_length": self.replay.sequence_length is not None,
-        }
-        if len(set(memory.values())) != 1:
-            given = [name for name, there in memory.items() if there]
-            missing = [name for name, there in memory.items() if not there]
-            what = f"{' and '.join(given)} without {' and '.join(missing)}"
-            raise RlpytError("config", what, hint="set all three, or none")
-        name = type(self).__name__
-        if critic.batch_renorm != self.batch_renorm:
-            what = f"{name} with algo.critic_kwargs.batch_renorm={critic.batch_renorm}"
-            raise RlpytError("config", what, hint="only CrossQ has it, and must")
-        if self.agent.model.batch_renorm and not self.batch_renorm:
-            what = f"{name} with agent.model_kwargs.batch_renorm=True"
-            raise RlpytError("config", what, hint="only CrossQ can learn it")
+        return build_critic(
+            type(self).__name__,
+            self.agent,
+            {**self.critic_defaults, **self.critic_kwargs},
+            n_critics=self.n_critics,
+            sequences=self.replay.sequence_length is not None,
+            batch_renorm=self.batch_renorm,
+            seed=seed,
+        )
 
     def _gradient_step(self, model: torch.nn.Module, loss: Any) -> GradientStep:
         return GradientStep(
@@ -166,6 +163,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            world=self._world,
         )
 
     def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
@@ -202,8 +200,17 @@ class QpgAlgorithm(RlAlgorithm, ABC):
                 for update in self._target_updates:
                     update.step(self.target_update_tau)
         for model in (self.online.policy, self.online.critic):
-            model.update_normalizer(samples.observation, samples.valid)
+            model.update_normalizer(samples.observation, samples.valid, self._world)
+        if self.batch_renorm and self._world.size > 1:
+            self._share_statistics()
         return {**opt_info(*critic, "qGradNorm"), **opt_info(*policy, "piGradNorm")}
+
+    def _share_statistics(self) -> None:
+        """Running averages of batches become all processes' mean; other statistics are exact."""
+        for model in (self.online.policy, self.online.critic):
+            for buffer in model.buffers():
+                if buffer.dtype == torch.float32:
+                    self._world.mean_(buffer)
 
     def _rates(self, itr: int) -> tuple[float, float]:
         """Of the critics, and of the policy."""
@@ -234,11 +241,13 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         for parameter in self._critic_parameters:
             parameter.requires_grad_(False)
         noise = self._noise(batch.now, "policy")
-        report, norm = self._policy_step.step(learning_rate, batch, noise)
+        share = None if batch.valid is None else self._world.share(batch.valid.sum().float())
+        report, norm = self._policy_step.step(learning_rate, batch, noise, share=share)
         for parameter in self._critic_parameters:
             parameter.requires_grad_(True)
         if self.temperature is not None:
-            self.temperature.step(learning_rate, report.entropy)
+            entropy = report.entropy if share is None else report.entropy * share
+            self.temperature.step(learning_rate, self._world.mean_(entropy))
         return report, norm
 
     def _critic_loss(
@@ -280,12 +289,9 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def _parts(self) -> dict[str, Any]:
         copies = {"policy": self.target.policy, "critic": self.target.critic}
-        parts = {
-            "critic": self.online.critic,
-            "critic_gradient": self._critic_step,
-            "policy_gradient": self._policy_step,
-            **{f"target_{name}": copies[name] for name in self.target_networks},
-        }
+        targets = {f"target_{name}": copies[name] for name in self.target_networks}
+        steps = {"critic_gradient": self._critic_step, "policy_gradient": self._policy_step}
+        parts = {"critic": self.online.critic, **steps, **targets}
         return parts if self.temperature is None else {**parts, "temperature": self.temperature}
 
 
