@@ -89,6 +89,10 @@ class Checkpointer:
         """The newest checkpoint, not verified; None if there is none."""
         return max(self._all(), key=_order, default=None)
 
+    def saved(self) -> dict[int, Path]:
+        """The newest checkpoint of each iteration that has one, not verified."""
+        return {_order(path)[0]: path for path in sorted(self._all(), key=_order)}
+
     def best(self) -> Path | None:
         """The checkpoint with the highest score, the earliest of equals; None if none has one."""
         best = self._best()

@@ -10,6 +10,7 @@ from typing import Any, final
 from rlpyt.data import OptInfo, TrajInfo
 from rlpyt.logging.statistics import five_statistics
 from rlpyt.samplers.meter import SamplerTimes
+from rlpyt.utils.world import World
 
 __all__ = ["RunRecords"]
 
@@ -32,6 +33,7 @@ class RunRecords:
     cum_trajs: int = 0
     score: float = math.nan  # what the best checkpoint is chosen by: the latest mean return
     _new_trajs: int = 0
+    _fresh: list[dict[str, float]] = field(default_factory=list)  # episodes since the last row
     _trajs: deque[dict[str, float]] = field(init=False)
     _opt_info: dict[str, list[float]] = field(default_factory=dict)
     _row_clock: float = field(init=False)  # time.perf_counter, seconds
@@ -48,13 +50,31 @@ class RunRecords:
     def add(self, trajs: Sequence[TrajInfo], opt_info: OptInfo, learner_time: float = 0.0) -> None:
         """Take in one iteration, of whose time the learner took so many seconds."""
         self._row_learner_time += learner_time
-        self._new_trajs += len(trajs)
-        self.cum_trajs += len(trajs)
-        if not self.offline:
-            self._trajs.extend(traj.columns() for traj in trajs)
+        self._take([traj.columns() for traj in trajs])
         for name, values in opt_info.items():
             self._opt_info.setdefault(name, []).extend(values)
         self.cum_updates += max(map(len, opt_info.values()), default=0)
+
+    def _take(self, columns: Sequence[dict[str, float]]) -> None:
+        self._new_trajs += len(columns)
+        self.cum_trajs += len(columns)
+        self._fresh.extend(columns)
+        if not self.offline:
+            self._trajs.extend(columns)
+
+    def gather(self, world: World) -> None:
+        """Before a row: the first process takes in the episodes of the others, and the mean of all
+        their optimisation values; the others forget theirs.
+        """
+        if world.size > 1:
+            found = world.gather((self._fresh, self._opt_info))
+            if world.is_first:
+                for fresh, _opt_info in found[1:]:
+                    self._take(fresh)
+                self._opt_info = _mean_of([opt_info for _fresh, opt_info in found])
+            else:
+                self._opt_info = {}
+        self._fresh = []
 
     def add_evaluation(self, trajs: Sequence[TrajInfo], seconds: float) -> None:
         """Take in one offline evaluation."""
@@ -146,6 +166,7 @@ class RunRecords:
             "cum_trajs": self.cum_trajs,
             "score": self.score,
             "new_trajs": self._new_trajs,
+            "fresh": list(self._fresh),
             "trajs": list(self._trajs),
             "opt_info": {name: list(values) for name, values in self._opt_info.items()},
             "row_steps": self._row_steps,
@@ -157,7 +178,18 @@ class RunRecords:
         self.cum_time, self.cum_eval_time = state["cum_time"], state["cum_eval_time"]
         self.cum_updates, self.cum_trajs = state["cum_updates"], state["cum_trajs"]
         self.score, self._new_trajs = state["score"], state["new_trajs"]
+        self._fresh = list(state["fresh"])
         self._trajs = deque(state["trajs"], maxlen=self.window)
         self._opt_info = {name: list(values) for name, values in state["opt_info"].items()}
         self._row_steps, self._row_updates = state["row_steps"], state["row_updates"]
         self._row_clock = time.perf_counter() - state["row_time"]
+
+
+def _mean_of(parts: Sequence[OptInfo]) -> OptInfo:
+    """Each value's mean over processes, which report as many."""
+    return {
+        name: [
+            sum(values) / len(parts) for values in zip(*(part[name] for part in parts), strict=True)
+        ]
+        for name in parts[0]
+    }

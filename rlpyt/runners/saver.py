@@ -12,9 +12,9 @@ from typing import Any, Self, final
 
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.logging.files import directory_error
-from rlpyt.logging.logger import Logger
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.interrupt import StopRequest
+from rlpyt.utils.world import World
 
 __all__ = ["RunSaver", "RunState", "read_run_state", "write_run_state"]
 
@@ -30,12 +30,11 @@ class RunSaver:
     """
 
     def __init__(
-        self, logger: Logger, *, keep: int, interval: int | None, log_interval: int
+        self, directory: Path, *, keep: int, interval: int | None, log_interval: int
     ) -> None:
-        """Save below the directory of ``logger``."""
-        self.logger = logger
+        """Save below ``directory``."""
         self.saved_itr: int | None = None  # iteration of the newest checkpoint
-        self._checkpointer = Checkpointer(logger.run_dir / "checkpoints", keep=keep)
+        self._checkpointer = Checkpointer(directory, keep=keep)
         self._interval = interval
         self._log_interval = log_interval
         self._last_save = -math.inf  # time.perf_counter, seconds
@@ -75,12 +74,38 @@ class RunSaver:
         self._last_save = time.perf_counter()
         self._cost = self._last_save - start
 
-    def load_latest(self) -> dict[str, Any]:
-        """The newest sound checkpoint."""
-        state, manifest = self._checkpointer.load_latest()
-        self.saved_itr = manifest.itr
-        loaded: dict[str, Any] = state
-        return loaded
+    def load_newest(self, world: World) -> dict[str, Any]:
+        """The newest checkpoint that is sound in all processes.
+
+        Raises:
+            RlpytError: ``checkpoint``, where there is none.
+        """
+        if world.size == 1:
+            state, manifest = self._checkpointer.load_latest()
+            self.saved_itr = manifest.itr
+            loaded: dict[str, Any] = state
+            return loaded
+        paths = self._checkpointer.saved()
+        common = set.intersection(*map(set, world.gather(sorted(paths))))
+        problems: list[str] = []
+        for itr in sorted(common, reverse=True):
+            problem = None
+            try:
+                loaded, _manifest = self._checkpointer.load(paths[itr])
+            except RlpytError as error:
+                problem = f"rank {world.rank}: {error.what} ({error.where})"
+            found = [told for told in world.gather(problem) if told is not None]
+            if not found:
+                if problems:
+                    message = f"fell back to iteration {itr}: {'; '.join(problems)}"
+                    warnings.warn(message, RuntimeWarning, stacklevel=2)
+                self.saved_itr = itr
+                return loaded
+            problems += found
+        what = "there is no checkpoint that all ranks have"
+        where = str(self._checkpointer.directory)
+        hint = "resume with as many ranks as the run had"
+        raise RlpytError("checkpoint", "; ".join([what, *problems]), where=where, hint=hint)
 
 
 @final

@@ -99,6 +99,7 @@ class BaseSampler(ABC):
     group_size: int | None = None
     TrajInfoCls: type[TrajInfo] = TrajInfo
     poison: bool = False  # fill buffers with NaN and -42, to show a read before a write
+    _n_ranks: int = field(init=False, repr=False, compare=False, default=1)
     _collector: BatchCollector | None = field(init=False, repr=False, compare=False, default=None)
 
     @property
@@ -130,10 +131,11 @@ class BaseSampler(ABC):
         discount: float = 1.0,
         bootstrap_value: bool = False,
         rank: int = 0,
+        n_ranks: int = 1,
     ) -> None:
         """Bind the (initialised) agent; make the environments, global indices from ``rank * B``,
         and start an episode in each. A running sampler is shut down first, and with it what
-        evaluators have opened.
+        evaluators have opened. With it ``n_ranks`` samplers in all run at the same time.
         """
         if self._collector is not None:
             self.shutdown()
@@ -142,7 +144,7 @@ class BaseSampler(ABC):
             env_indices=tuple(range(rank * self.batch_B, (rank + 1) * self.batch_B)),
             T=self.batch_T,
             seed=seed,
-            total_envs=self.batch_B,
+            total_envs=self.batch_B * n_ranks,
             mid_batch_reset=self.mid_batch_reset,
             bootstrap_value=bootstrap_value,
             group_size=self.group_size,
@@ -150,6 +152,7 @@ class BaseSampler(ABC):
             poison=self.poison,
         )
         try:
+            self._n_ranks = n_ranks
             self._collector = self.open(spec, agent)
             self._collector.reset(max_decorrelation_steps=self.max_decorrelation_steps)
         except BaseException:
@@ -158,7 +161,7 @@ class BaseSampler(ABC):
 
     def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
         """One batch, [T, B], overwritten by the next call; and the episodes that ended in it."""
-        return self._running().collect(itr * self.batch_spec.size)
+        return self._running().collect(itr * self.batch_spec.size * self._n_ranks)
 
     def times(self) -> SamplerTimes:
         """Where the sampler's processes have spent their time."""

@@ -45,6 +45,7 @@ from rlpyt.samplers.requests import (
 )
 from rlpyt.utils.cpus import pin_process
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.interrupt import ignore_signals
 from rlpyt.utils.shared_memory import SharedBlock
 from rlpyt.utils.synchronize import SharedParams
 
@@ -248,9 +249,7 @@ def worker_main(setup: WorkerSetup, requests: Connection, *ends: socket.socket) 
     pipes = _Pipes(requests, *ends)
     with suppress(PermissionError):
         os.setpgid(0, 0)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    ignore_signals()
     torch.set_num_threads(setup.torch_threads)
     pin_process(setup.cpus)  # where that cannot be done, the plan has said so
     worker = _Worker(setup, pipes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import final
 
-__all__ = ["StopRequest", "stop_on_signals"]
+__all__ = ["StopRequest", "ignore_signals", "stop_on_signals"]
 
 
 @final
@@ -63,3 +63,12 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """Leave SIGINT, SIGTERM and SIGHUP to the process that started this one, which had them held
+    back until now.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})

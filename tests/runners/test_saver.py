@@ -21,7 +21,10 @@ def logger(tmp_path: Path):
 
 
 def saver(logger, **options) -> RunSaver:
-    return RunSaver(logger, **{"keep": 2, "interval": None, "log_interval": 1, **options})
+    return RunSaver(
+        logger.run_dir / "checkpoints",
+        **{"keep": 2, "interval": None, "log_interval": 1, **options},
+    )
 
 
 def names(run_dir: Path) -> list[str]:

@@ -1,0 +1,242 @@
+"""Processes that each do a part of a run - sampling ahead, learning along - and the watch over
+them.
+"""
+
+import faulthandler
+import os
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from multiprocessing import connection, reduction, util
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, final
+
+import torch
+
+from rlpyt.samplers.failure import WorkerTraceback, died, hangs, oom_kills, process_is_alive
+from rlpyt.samplers.guardian import Guardian, kill_group
+from rlpyt.samplers.processes import StartMethod, cannot_start, process_context, start_process
+from rlpyt.samplers.requests import HANG_SIGNAL, Failure, Quit, receive, send
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.interrupt import ignore_signals
+
+__all__ = ["Role", "Roles"]
+
+_TICK = 0.2  # seconds between two looks at who is alive
+_START_PATIENCE = 120.0  # seconds that a process may take to start, over its deadline
+_GRACE = 5.0  # seconds to end by itself
+
+Body = Callable[[Any, Connection], None]
+"""What a role does: its setup, and its end of the pipe to the first process."""
+
+
+@final
+class Role:
+    """One process, as the first process of the run sees it.
+
+    Raises, in every method that waits:
+        RlpytError: what became of it, where it died, hangs, or replied with a failure.
+    """
+
+    def __init__(self, name: str, process: BaseProcess, pipe: Connection, stacks: socket.socket):
+        """``name`` is what a user knows it by."""
+        self.name = name
+        self.process = process
+        self._pipe, self._stacks = pipe, stacks
+        self._oom_kills = oom_kills()
+        self._ready = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid or 0
+
+    def send(self, message: Any, fds: Iterable[int] = ()) -> None:
+        """Tell it something; file descriptors follow."""
+        try:
+            send(self._pipe, message)
+            for fd in fds:
+                reduction.send_handle(self._pipe, fd, self.pid)
+        except OSError:
+            raise self._gone() from None
+
+    def receive(self, timeout: float) -> Any:
+        """What it says next, within ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout + (0.0 if self._ready else _START_PATIENCE)
+        while not self._pipe.poll(_TICK):
+            self.check()
+            if time.monotonic() > deadline:
+                raise self._hanging(timeout)
+        self._ready = True
+        return self._message()
+
+    def receive_fd(self) -> int:
+        """The file descriptor that follows a message."""
+        return reduction.recv_handle(self._pipe)
+
+    def has_message(self) -> bool:
+        """Whether it has said something that is not yet received, or has gone."""
+        return self._pipe.poll()
+
+    def check(self) -> None:
+        """Raise where it has died."""
+        if not process_is_alive(self.pid) and not self._pipe.poll():
+            raise self._gone()
+
+    def _message(self) -> Any:
+        try:
+            message = receive(self._pipe)
+        except (EOFError, OSError):
+            raise self._gone() from None
+        if isinstance(message, Failure):
+            raise self._failed(message)
+        return message
+
+    def _failed(self, failure: Failure) -> RlpytError:
+        error = failure.error
+        where = ", ".join(part for part in (error.where, f"{self.name}, pid {self.pid}") if part)
+        told = RlpytError(
+            error.code, error.what, where=where, hint=error.hint, capsule=error.capsule
+        )
+        told.__cause__ = WorkerTraceback(failure.traceback)
+        return told
+
+    def _gone(self) -> RlpytError:
+        with suppress(EOFError, OSError):  # what it said before it went
+            if self._pipe.poll():
+                last = receive(self._pipe)
+                if isinstance(last, Failure):
+                    return self._failed(last)
+        self.process.join(1.0)
+        oom, where = oom_kills() > self._oom_kills, f"pid {self.pid}"
+        starting = not self._ready
+        return died(self.process.exitcode, self.name, where, starting=starting, oom=oom)
+
+    def _hanging(self, seconds: float) -> RlpytError:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, HANG_SIGNAL)
+        stack = b""
+        with suppress(OSError):
+            self._stacks.settimeout(1.0)
+            stack = self._stacks.recv(1 << 20)
+        error = hangs(seconds, "", self.name, f"pid {self.pid}", stack.decode(errors="replace"))
+        return RlpytError(error.code, error.what, where=error.where, hint="raise the timeout")
+
+    def close_ends(self) -> None:
+        """Give up this process's ends."""
+        self._pipe.close()
+        self._stacks.close()
+        with suppress(ValueError):  # not even a killed one has to end at once
+            self.process.close()
+
+    def ask_to_quit(self) -> None:
+        """Let it end by itself, if it listens."""
+        with suppress(OSError):
+            send(self._pipe, Quit())
+
+
+@final
+class Roles:
+    """All processes of a run beside its first, which end with it, however it ends."""
+
+    def __init__(self, start_method: StartMethod) -> None:
+        """None yet."""
+        self._start_method = start_method
+        self._roles: list[Role] = []
+        try:
+            self._guardian = Guardian()
+        except OSError as error:
+            raise cannot_start(error) from error
+        self._finalizer = util.Finalize(self, _end, (self._roles, self._guardian), exitpriority=9)
+
+    def start(self, name: str, body: Body, setup: Any, *, torch_threads: int) -> Role:
+        """Start a process that does ``body(setup, pipe)``."""
+        context = process_context(self._start_method)
+        pipe, far_pipe = context.Pipe()
+        stacks, far_stacks = socket.socketpair()
+        args = (body, setup, far_pipe, far_stacks, torch_threads)
+        process = context.Process(target=_role_main, args=args, name=f"rlpyt {name}")
+        try:
+            start_process(process, torch_threads=torch_threads)
+        except BaseException:
+            pipe.close()
+            stacks.close()
+            raise
+        finally:
+            far_pipe.close()
+            far_stacks.close()
+        role = Role(name, process, pipe, stacks)
+        self._roles.append(role)
+        self._guardian.watch(role.pid)
+        return role
+
+    def check(self) -> None:
+        """Raise what became of a process that has died, or failed."""
+        for role in self._roles:
+            role.check()
+
+    def explain(self, error: RlpytError, patience: float) -> RlpytError:
+        """What lies behind ``error``, with which this process noticed that another has gone: what
+        the other says, or how it ended; ``error`` itself where all are there.
+        """
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            for role in self._roles:
+                try:
+                    if role.has_message():
+                        role.receive(_TICK)
+                    role.check()
+                except RlpytError as found:
+                    return found
+            time.sleep(0.01)
+        return error
+
+    def close(self) -> None:
+        """End them all: politely where they listen."""
+        self._finalizer()
+
+
+def _end(roles: list[Role], guardian: Guardian) -> None:
+    for role in roles:
+        role.ask_to_quit()
+    deadline = time.monotonic() + _GRACE
+    waiting = [role.process.sentinel for role in roles]
+    while waiting and time.monotonic() < deadline:
+        ended = connection.wait(waiting, max(0.0, deadline - time.monotonic()))
+        waiting = [sentinel for sentinel in waiting if sentinel not in ended]
+    for role in roles:
+        kill_group(role.pid)  # also for those that have ended: what they started has not
+        role.process.join(5.0)
+        role.close_ends()
+    guardian.close()
+    roles.clear()
+
+
+def _role_main(
+    body: Body, setup: Any, pipe: Connection, stacks: socket.socket, torch_threads: int
+) -> None:
+    """The course of a process: it leads a group of its own, leaves signals to the first process,
+    and ends with it.
+    """
+    with suppress(PermissionError):
+        os.setpgid(0, 0)
+    ignore_signals()
+    faulthandler.register(HANG_SIGNAL, file=stacks, all_threads=False)
+    torch.set_num_threads(torch_threads)
+    try:
+        body(setup, pipe)
+    except (EOFError, ConnectionError):  # the first process has gone
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    except RlpytError as error:
+        _tell(pipe, error)
+    except Exception as error:  # a mistake of ours or of a script: told as everything else is
+        _tell(pipe, RlpytError("worker", f"{type(error).__name__}: {error}"))
+
+
+def _tell(pipe: Connection, error: RlpytError) -> None:
+    with suppress(OSError):
+        send(pipe, Failure(error, traceback.format_exc()))
