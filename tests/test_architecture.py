@@ -243,17 +243,24 @@ def dotted(node: ast.AST) -> str:
     return ".".join(reversed(parts))
 
 
-def test_cuda_is_named_in_the_device_module_only():
+def test_accelerators_are_named_in_the_device_module_only():
+    """In names, and in texts but for documentation."""
+    kinds = re.compile(r"(?i)cuda|(?<![a-z])(?:npu|nccl|hccl)(?![a-z])")
     found = []
     for module in modules().values():
         if module.name == DEVICE_MODULE:
             continue
+        statements = [node for node in ast.walk(module.tree) if isinstance(node, ast.Expr)]
+        documentation = {id(node.value) for node in statements}
         for node in ast.walk(module.tree):
-            named = isinstance(node, ast.Attribute) and "cuda" in node.attr.lower()
-            named |= isinstance(node, ast.Name) and "cuda" in node.id.lower()
-            is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-            if named or (is_text and re.fullmatch(r"cuda(:\d+)?", node.value)):
-                found.append(f"{at(module, node)}: cuda")
+            words = ""
+            if isinstance(node, ast.Attribute):
+                words = node.attr
+            elif isinstance(node, ast.Name):
+                words = node.id
+            elif isinstance(node, ast.Constant) and id(node) not in documentation:
+                words = str(node.value)
+            found += [f"{at(module, node)}: {kind}" for kind in kinds.findall(words)]
     report(found)
 
 

@@ -4,7 +4,9 @@ import argparse
 import math
 from functools import partial
 
-__all__ = ["add_output_options", "help_formatter", "positive", "seed"]
+from rlpyt.utils.device import DEVICE_NAMES
+
+__all__ = ["add_device_option", "add_output_options", "help_formatter", "positive", "seed"]
 
 help_formatter = partial(argparse.RawDescriptionHelpFormatter, max_help_position=30)
 """Texts keep their line breaks; options stand beside their explanation."""
@@ -35,6 +37,16 @@ def seed(text: str) -> int:
     if value is None or value < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or above")
     return value
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Where the agent computes."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help=f"{DEVICE_NAMES} (default auto; see rlpyt devices)",
+    )
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rlpyt.cli import doctor, env_check, evaluate, hashing, plot, replay_capsule, resume, train
+from rlpyt.cli import (
+    devices,
+    doctor,
+    env_check,
+    evaluate,
+    hashing,
+    plot,
+    replay_capsule,
+    resume,
+    train,
+)
 from rlpyt.cli.command import Command
 
 __all__ = ["COMMANDS"]
@@ -16,6 +26,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "hash": hashing.COMMAND,
         "plot": plot.COMMAND,
         "doctor": doctor.COMMAND,
+        "devices": devices.COMMAND,
         "env-check": env_check.COMMAND,
         "replay-capsule": replay_capsule.COMMAND,
     }

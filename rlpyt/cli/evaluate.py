@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rlpyt.checkpoint.manifest import Manifest
-from rlpyt.cli.arguments import positive, seed
+from rlpyt.cli.arguments import add_device_option, positive, seed
 from rlpyt.cli.command import Command
 from rlpyt.cli.rundir import checkpoints_of, find_run, load_runner
 from rlpyt.cli.samplers import as_sampler
@@ -46,9 +46,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--video", type=Path, metavar="FILE.mp4", help="also record one episode")
-    parser.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto, cpu, ... (default auto)"
-    )
+    add_device_option(parser)
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from gymnasium.spaces import Discrete
 
 from rlpyt.algos.pg.ppo import PPO
-from rlpyt.cli.arguments import add_output_options, positive, seed
+from rlpyt.cli.arguments import add_device_option, add_output_options, positive, seed
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
 from rlpyt.cli.presets.registry import ALGORITHMS, check_algorithm, default_runner
 from rlpyt.cli.rundir import NewRunDir, draw_curve, was_stopped
@@ -48,9 +48,7 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="evaluate offline, N episodes each time",
     )
-    parser.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto, cpu, ... (default auto)"
-    )
+    add_device_option(parser)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

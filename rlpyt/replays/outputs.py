@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rlpyt.replays.memory import Array
 from rlpyt.replays.observations import to_tree
+from rlpyt.utils.device import can_pin
 
 __all__ = ["Output", "Outputs"]
 
@@ -24,9 +25,9 @@ class Output:
     """
 
     def __init__(self, n: int, tensors: list[Tensor], device: torch.device) -> None:
-        """``tensors`` are on the CPU, in pinned memory where ``device`` is another."""
+        """``tensors`` are on the CPU, in pinned memory where ``device`` can read that."""
         self.n, self._device = n, device
-        self._pinned = [] if device.type == "cpu" else tensors
+        self._sources = [] if device.type == "cpu" else tensors
         self._arrays = [tensor.numpy() for tensor in tensors]
         self._sent = None if device.type == "cpu" else torch.Event(device)
         self._in_flight = False
@@ -51,8 +52,9 @@ class Output:
         """The batch on the device; on the CPU the memory itself."""
         if self._sent is None:
             return [torch.from_numpy(array) for array in self._arrays]
-        moved = [tensor.to(self._device, non_blocking=True) for tensor in self._pinned]
-        self._sent.record()
+        moved = [tensor.to(self._device, non_blocking=True) for tensor in self._sources]
+        # Of that device: it need not be the current one.
+        self._sent.record(torch.accelerator.current_stream(self._device))
         self._in_flight = True
         return moved
 
@@ -73,7 +75,7 @@ class Outputs:
         for output in self._made:
             if output.n == n and output.is_free:
                 return output
-        output = Output(n, allocate(not self._on_cpu), self._device)
+        output = Output(n, allocate(not self._on_cpu and can_pin()), self._device)
         self._made = [*self._made, output][-_KEPT:]
         return output
 

@@ -264,7 +264,7 @@ def _from_string(value: str, kind: type, place: str) -> Any:
         try:
             return torch.device(value)
         except RuntimeError as error:
-            hint = "write cpu, cuda or cuda:0"
+            hint = "write cpu, or a name that `rlpyt devices` shows"
             raise _mismatch(value, kind, place, hint) from error
     if kind is torch.dtype:
         found = vars(torch).get(value.removeprefix("torch."))
