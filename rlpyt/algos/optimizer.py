@@ -76,8 +76,11 @@ class GradientStep:
         self._is_proven = False  # whether it was compiled once
         self._total: Callable[..., Loss] = loss
         if self._world.size > 1:
-            module = _LossModule(model, loss)
-            self._total = DistributedDataParallel(module, broadcast_buffers=False)
+            with warnings.catch_warnings():  # its successor is not in every torch that we take
+                warnings.simplefilter("ignore", FutureWarning)
+                self._total = DistributedDataParallel(
+                    _LossModule(model, loss), broadcast_buffers=False
+                )
 
     def _compile(self) -> Callable[..., Any]:
         named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]

@@ -247,7 +247,10 @@ class TrainingLoop:
         self._world.meet()
 
     def _end_early(self, logger: Logger | None, stop: StopRequest) -> NoReturn:
-        """After a signal: say where the run stands, and exit with the code that shells expect."""
+        """After a signal, to any process: say where the run stands, and exit with the code that
+        shells expect.
+        """
+        stop.signum = max(self._world.gather(stop.signum))
         if logger is not None:
             logger.text(
                 f"{stop.name}: stopped after {self._runner.cum_steps:,} of "

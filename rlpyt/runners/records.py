@@ -143,7 +143,14 @@ class RunRecords:
             "WorkerImbalance": max(busy) / mean if mean > 0 else 1.0,
             "SlowestWorker": busy.index(max(busy)) if busy else 0,
             "WorkerRestarts": times.restarts,
+            **self._lags(times),
         }
+
+    def _lags(self, times: SamplerTimes) -> dict[str, float]:
+        """Which part of the row's batches was sampled with parameters how many iterations old."""
+        before = self._row_times.lags or (0,) * len(times.lags)
+        counts = [now - then for now, then in zip(times.lags, before, strict=True)]
+        return {f"Lag{lag}": count / max(1, sum(counts)) for lag, count in enumerate(counts)}
 
     def _episode_counters(self) -> dict[str, float]:
         length = sum(traj["Length"] for traj in self._trajs)

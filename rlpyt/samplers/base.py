@@ -163,6 +163,11 @@ class BaseSampler(ABC):
         """One batch, [T, B], overwritten by the next call; and the episodes that ended in it."""
         return self._running().collect(itr * self.batch_spec.size * self._n_ranks)
 
+    @property
+    def samples(self) -> Samples:
+        """The memory of the batch, [T, B]."""
+        return self._running().samples
+
     def times(self) -> SamplerTimes:
         """Where the sampler's processes have spent their time."""
         return self._running().times()

@@ -43,6 +43,11 @@ class BatchCollector(ABC):
             finished episodes.
         """
 
+    @property
+    @abstractmethod
+    def samples(self) -> Samples:
+        """The memory of the batch, [T, B]."""
+
     @abstractmethod
     def times(self) -> SamplerTimes:
         """Where the seconds went."""
@@ -144,6 +149,11 @@ class Collector(BatchCollector):
         acting.finish()
         self.meter.spent(act=act_seconds + clock() - stepped, env=env_seconds)
         return [] if self._tracker is None else self._tracker.finish(buffer.samples_np, start)
+
+    @property
+    def samples(self) -> Samples:
+        """As :class:`BatchCollector`."""
+        return self.buffer.samples
 
     def times(self) -> SamplerTimes:
         """All in this process."""

@@ -57,3 +57,4 @@ class SamplerTimes:
     worker_act: float = 0.0  # workers: inference
     busy: tuple[float, ...] = ()  # each worker's seconds of work
     restarts: int = 0  # workers replaced
+    lags: tuple[int, ...] = ()  # batches by how many iterations old their parameters were

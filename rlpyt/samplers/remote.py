@@ -251,6 +251,11 @@ class RemoteCollector(BatchCollector):
             if not self._groups:
                 self._act_seconds[rank] += meter.act - act
 
+    @property
+    def samples(self) -> Samples:
+        """As :class:`BatchCollector`."""
+        return self._buffer.samples
+
     def times(self) -> SamplerTimes:
         """As :class:`BatchCollector`."""
         n = len(self._spans)

@@ -6,6 +6,7 @@ import faulthandler
 import os
 import signal
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -196,7 +197,9 @@ class Roles:
         return error
 
     def close(self) -> None:
-        """End them all: politely where they listen."""
+        """End them all: politely where they listen, and no error is on its way."""
+        if sys.exception() is not None:
+            _kill(self._roles)
         self._finalizer()
 
 
@@ -208,12 +211,17 @@ def _end(roles: list[Role], guardian: Guardian) -> None:
     while waiting and time.monotonic() < deadline:
         ended = connection.wait(waiting, max(0.0, deadline - time.monotonic()))
         waiting = [sentinel for sentinel in waiting if sentinel not in ended]
+    _kill(roles)
     for role in roles:
-        kill_group(role.pid)  # also for those that have ended: what they started has not
-        role.process.join(5.0)
         role.close_ends()
     guardian.close()
     roles.clear()
+
+
+def _kill(roles: Iterable[Role]) -> None:
+    for role in roles:
+        kill_group(role.pid)  # also for those that have ended: what they started has not
+        role.process.join(5.0)
 
 
 def _role_main(

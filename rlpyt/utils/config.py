@@ -30,6 +30,7 @@ __all__ = [
     "config_value",
     "dotted_path",
     "flatten_config",
+    "fresh",
 ]
 
 Component = TypeVar("Component")
@@ -43,6 +44,16 @@ def config_dict(component: Any) -> dict[str, Any]:
     """
     settings = {name: config_value(getattr(component, name)) for name in _config_fields(component)}
     return {"class": dotted_path(type(component)), **settings}
+
+
+def fresh(component: Component) -> Component:
+    """A copy that is not initialised, nor is any component in it."""
+    inner = {
+        name: fresh(getattr(component, name))
+        for name in _config_fields(component)
+        if is_dataclass(getattr(component, name)) and not isinstance(getattr(component, name), type)
+    }
+    return replace(component, **inner)  # type: ignore[type-var]  # a dataclass, as every component
 
 
 def config_value(value: Any) -> Any:

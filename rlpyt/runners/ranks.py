@@ -1,0 +1,117 @@
+"""Processes that learn together: started on this machine by the first of them, or by torchrun."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import final
+
+import torch
+import torch.distributed as dist
+from torch.distributed import (  # type: ignore[attr-defined]  # torch does not list them
+    PrefixStore,
+    Store,
+    TCPStore,
+    rendezvous,
+)
+
+from rlpyt.samplers.role import Roles
+from rlpyt.utils.device import collective_backend, rank_device, resolve_device
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.world import World
+
+__all__ = ["Seat", "hosted", "launched_seat", "seated", "watched"]
+
+_LOOPBACK = "127.0.0.1"
+_PATIENCE = 2.0  # seconds for a process that has failed to say why
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """One process's place among those that learn together."""
+
+    rank: int
+    size: int
+    local_rank: int  # on its machine
+    port: int | None  # of the first one's store, on this machine; None: where torchrun says
+    timeout: float  # seconds that an exchange may take
+
+    def device(self, name: str) -> torch.device:
+        """The process's own of what the user calls ``name``."""
+        return rank_device(resolve_device(name), self.local_rank)
+
+
+def launched_seat(timeout: float) -> Seat | None:
+    """The place that torchrun gave this process; None where it was not started by it."""
+    environ: Mapping[str, str] = os.environ
+    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= environ.keys():
+        return None
+    rank = int(environ["RANK"])
+    local_rank = int(environ.get("LOCAL_RANK", rank))
+    size = int(environ["WORLD_SIZE"])
+    return Seat(rank=rank, size=size, local_rank=local_rank, port=None, timeout=timeout)
+
+
+@contextmanager
+def seated(seat: Seat, device: torch.device, store: Store | None = None) -> Iterator[World]:
+    """Inside, this process exchanges with the others; ``store`` is the first one's own."""
+    limit = timedelta(seconds=seat.timeout)
+    backend = collective_backend(device)
+    if seat.port is None:
+        own, _rank, _size = next(rendezvous("env://", timeout=limit))
+    else:
+        own = store or TCPStore(_LOOPBACK, seat.port, seat.size, False, timeout=limit)
+    with _on_loopback(seat.port is not None):
+        dist.init_process_group(
+            backend if device.type == "cpu" else f"cpu:gloo,{device.type}:{backend}",
+            store=PrefixStore("exchanges", own),
+            rank=seat.rank,
+            world_size=seat.size,
+            timeout=limit,
+        )
+    world = World(seat.rank, seat.size, store=PrefixStore("world", own), timeout=seat.timeout)
+    try:
+        yield world
+    finally:
+        world.leave()
+
+
+@contextmanager
+def hosted(size: int, timeout: float) -> Iterator[tuple[Seat, Store]]:
+    """The first place of ``size`` on this machine, and the store through which they meet."""
+    limit = timedelta(seconds=timeout)
+    store = TCPStore(_LOOPBACK, 0, size, is_master=True, timeout=limit, wait_for_workers=False)
+    yield Seat(rank=0, size=size, local_rank=0, port=store.port, timeout=timeout), store
+
+
+@contextmanager
+def watched(roles: Roles) -> Iterator[None]:
+    """Inside, an error by which this process notices that another has gone becomes what became of
+    the other.
+    """
+    try:
+        yield
+    except RlpytError as error:
+        if error.code != "rank":
+            raise
+        found = roles.explain(error, _PATIENCE)
+        if found is error:
+            raise
+        raise found from (found.__cause__ or error)
+
+
+@contextmanager
+def _on_loopback(wanted: bool) -> Iterator[None]:
+    """Exchanges of one machine need no network, and no name for it."""
+    name = "GLOO_SOCKET_IFNAME"
+    if not wanted or name in os.environ:
+        yield
+        return
+    os.environ[name] = "lo0" if sys.platform == "darwin" else "lo"
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)

@@ -1,0 +1,308 @@
+"""A sampler in a process of its own: it collects the next batch while the last one is learned
+from.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple, final
+
+import torch
+
+from rlpyt.agents.base import Agent
+from rlpyt.data import Samples, TrajInfo
+from rlpyt.samplers.base import BaseSampler
+from rlpyt.samplers.double_buffer import DoubleBuffer, Handover
+from rlpyt.samplers.meter import SamplerTimes
+from rlpyt.samplers.requests import Quit, receive, send
+from rlpyt.samplers.role import Role, Roles
+from rlpyt.utils.buffer import leaves
+from rlpyt.utils.config import fresh
+from rlpyt.utils.shared_memory import SharedBlock
+from rlpyt.utils.synchronize import SharedParams
+
+__all__ = ["SamplerProcess", "SharedBatches"]
+
+_REPLAY_PATIENCE = 30.0  # timeouts to wait for a state, which may take thousands of steps
+_TICK = 1e-4  # seconds between two looks for a batch
+_LOOKS = 5_000  # between two looks whether the first process is there
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Setup:
+    """What the process is told when it starts; the layout of the parameters, whose descriptor
+    follows in its first message.
+    """
+
+    sampler: BaseSampler
+    agent: Agent
+    device: torch.device
+    seed: int
+    discount: float
+    bootstrap_value: bool
+
+
+class _Collect(NamedTuple):
+    """Fetch parameters, and fill the half of ``itr``; reply with the finished episodes."""
+
+    itr: int
+
+
+class _Times(NamedTuple):
+    """Reply with SamplerTimes."""
+
+
+class _State(NamedTuple):
+    """Reply with the sampler's state."""
+
+
+class _Load(NamedTuple):
+    """Take this state."""
+
+    state: dict[str, Any]
+
+
+class _Batch(NamedTuple):
+    """A batch that has been collected."""
+
+    itr: int
+    version: int  # iterations learned from, by the parameters that sampled it
+    trajs: list[TrajInfo]
+
+
+@final
+class SamplerProcess:
+    """Runs any sampler in a process of its own.
+
+    While batch ``n`` is learned from, batch ``n + 1`` is collected, with the parameters as they
+    were before: two halves of a double buffer, of which each belongs to one side. Either side waits
+    for the other, and nothing is dropped. What is sampled depends on the seed alone, not on who is
+    faster.
+
+    With ``lockstep`` a batch is collected only when all that came before has been learned from, as
+    if the sampler were in this process.
+    """
+
+    def __init__(
+        self,
+        roles: Roles,
+        sampler: BaseSampler,
+        learners: Sequence[Role] = (),
+        *,
+        n_itr: int,
+        lockstep: bool,
+        timeout: float,
+    ) -> None:
+        """``sampler`` is not initialised; a batch may take ``timeout`` seconds. Of its columns the
+        ``learners``, other processes with :class:`SharedBatches`, have equal parts, and the first
+        is this process's.
+        """
+        self._roles, self._sampler, self._learners = roles, sampler, learners
+        self._columns = slice(0, sampler.batch_B // (1 + len(learners)))
+        self._n_itr, self._lockstep, self._timeout = n_itr, lockstep, timeout
+        self._requested: tuple[int, int] | None = None  # iteration asked for, and the parameters'
+        self._arrived: _Batch | None = None
+        self._wait = 0.0  # seconds
+        self._lags: Counter[int] = Counter()
+
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        seed: int,
+        discount: float,
+        bootstrap_value: bool,
+        rank: int,
+        n_ranks: int,
+    ) -> None:
+        """Start the process; all ranks learn from its batches."""
+        self._agent = agent
+        self._template = self._sampler.TrajInfoCls(discount=discount)
+        setup = _Setup(
+            sampler=fresh(self._sampler),
+            agent=fresh(agent),
+            device=agent.device,
+            seed=seed,
+            discount=discount,
+            bootstrap_value=bootstrap_value,
+        )
+        self._params = SharedParams.allocate(agent.state_dict())
+        self._role: Role = self._roles.start("sampler", _serve, setup, torch_threads=1)
+        self._role.send(self._params.block.layout, [self._params.block.fd])
+        handover = self._role.receive(self._timeout)
+        block = SharedBlock(self._role.receive_fd(), handover.layout)
+        self.buffer = DoubleBuffer(block)
+        for learner in self._learners:
+            learner.send(handover, [block.fd])
+
+    def plan(self) -> dict[str, Any]:
+        """The sampler's own; how its batches are shared."""
+        plan = self._sampler.plan()
+        text = "sampling in a process of its own, " + (
+            "in lockstep" if self._lockstep else "one batch ahead"
+        )
+        return {**plan, "text": "; ".join(filter(None, [text, plan.get("text")]))}
+
+    def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
+        """The process's columns of the batch of ``itr``, [T, B], overwritten by the next call but
+        one; and the episodes that ended in it. The next batch is on its way then.
+        """
+        start = time.perf_counter()
+        if self._requested is None and self._arrived is None:
+            self._request(itr, itr)
+        batch, self._arrived = self._arrived or self._receive(), None
+        self._wait += time.perf_counter() - start
+        self._lags[itr - batch.version] += 1
+        if not self._lockstep and itr + 1 < self._n_itr:
+            self._request(itr + 1, itr)
+        self.buffer.filled = itr + 1
+        return self.buffer.halves[itr % 2][:, self._columns], batch.trajs
+
+    def _request(self, itr: int, version: int) -> None:
+        """Ask for a batch, by the present parameters. Nobody fetches while they are published: the
+        batch before has arrived.
+        """
+        self._params.publish(self._agent.state_dict())
+        self._role.send(_Collect(itr))
+        self._requested = (itr, version)
+
+    def _receive(self) -> _Batch:
+        assert self._requested is not None
+        trajs = self._role.receive(self._timeout)
+        (itr, version), self._requested = self._requested, None
+        return _Batch(itr, version, trajs)
+
+    def _ask(self, request: Any, patience: float = 1.0) -> Any:
+        """What the process replies, once it is through with its batch."""
+        if self._requested is not None:
+            self._arrived = self._receive()
+        self._role.send(request)
+        return self._role.receive(self._timeout * patience)
+
+    def times(self) -> SamplerTimes:
+        """The sampler's; waiting is this process's."""
+        times: SamplerTimes = self._ask(_Times())
+        lags = tuple(self._lags[lag] for lag in range(2))
+        return replace(times, wait=self._wait, lags=lags)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sampler's, and the batch that is not learned from yet."""
+        sampler, batch = self._ask(_State()), self._arrived
+        pending = None
+        if batch is not None:
+            half = leaves(self.buffer.halves[batch.itr % 2])
+            pending = {
+                "itr": batch.itr,
+                "version": batch.version,
+                "trajs": [dict(vars(traj)) for traj in batch.trajs],
+                "leaves": {str(i): leaf.clone() for i, leaf in enumerate(half)},
+            }
+        return {"sampler": sampler, "pending": pending}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._params.publish(self._agent.state_dict())
+        self._ask(_Load(state["sampler"]), _REPLAY_PATIENCE)
+        self._arrived, pending = None, state["pending"]
+        if pending is not None:
+            half = leaves(self.buffer.halves[pending["itr"] % 2])
+            for leaf, saved in zip(half, pending["leaves"].values(), strict=True):
+                leaf.copy_(saved)
+            trajs = [replace(self._template, **saved) for saved in pending["trajs"]]
+            self._arrived = _Batch(pending["itr"], pending["version"], trajs)
+
+    def shutdown(self) -> None:
+        """Nothing: the process ends with the other roles."""
+
+
+@final
+class SharedBatches:
+    """What another process than the first learns from: its columns of each batch."""
+
+    def __init__(self, pipe: Connection, columns: slice) -> None:
+        """The first process hands the buffer over through ``pipe``."""
+        self._pipe, self._columns = pipe, columns
+
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        seed: int,
+        discount: float,
+        bootstrap_value: bool,
+        rank: int,
+        n_ranks: int,
+    ) -> None:
+        """Wait for the buffer."""
+        self._buffer = DoubleBuffer.attach(receive(self._pipe), self._pipe)
+
+    def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
+        """The process's columns of the batch of ``itr``, [T, B]; the first reports episodes."""
+        looks = 0
+        while self._buffer.filled <= itr:
+            looks += 1
+            if looks % _LOOKS == 0 and self._pipe.poll():
+                raise EOFError
+            time.sleep(_TICK)
+        return self._buffer.halves[itr % 2][:, self._columns], []
+
+    def plan(self) -> dict[str, Any]:
+        """The first process's."""
+        return {}
+
+    def times(self) -> SamplerTimes:
+        """The first process's."""
+        return SamplerTimes()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The first process's."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing is kept here."""
+
+    def shutdown(self) -> None:
+        """Nothing is kept here."""
+
+
+def _serve(setup: _Setup, pipe: Connection) -> None:
+    """The course of the sampler's process."""
+    agent, sampler = setup.agent, setup.sampler
+    agent.initialize(sampler.env_spaces(), seed=setup.seed, device=setup.device)
+    layout = receive(pipe)
+    params = SharedParams(SharedBlock(reduction.recv_handle(pipe), layout))
+    try:
+        sampler.initialize(
+            agent,
+            seed=setup.seed,
+            discount=setup.discount,
+            bootstrap_value=setup.bootstrap_value,
+        )
+        buffer = DoubleBuffer.allocate(sampler.samples)
+        send(pipe, Handover(buffer.block.layout))
+        reduction.send_handle(pipe, buffer.block.fd, 0)  # to whoever holds the other end
+        while not isinstance(request := receive(pipe), Quit):
+            if isinstance(request, _Collect | _Load):
+                params.fetch(agent.state_dict())
+            send(pipe, _answer(request, sampler, buffer))
+    finally:
+        sampler.shutdown()
+
+
+def _answer(request: Any, sampler: BaseSampler, buffer: DoubleBuffer) -> Any:
+    match request:
+        case _Collect(itr):
+            samples, trajs = sampler.obtain_samples(itr)
+            buffer.write(itr, samples)
+            return trajs
+        case _Times():
+            return sampler.times()
+        case _State():
+            return sampler.state_dict()
+        case _Load(state):
+            sampler.load_state_dict(state)
+    return None
