@@ -19,7 +19,7 @@ from rlpyt.cli.tune import tune
 from rlpyt.evaluation.doctor import Diagnosis, diagnose, shares_text
 from rlpyt.evaluation.measure import measure
 from rlpyt.evaluation.profile import RunProfile, read_profile
-from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["COMMAND"]
@@ -75,7 +75,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         tune(args, overrides, build_runner)
         return 0
 
-    def build() -> MinibatchRl:
+    def build() -> BaseRunner:
         return build_runner(args, overrides)
 
     name = f"{args.algorithm} on {args.env}"

@@ -22,8 +22,8 @@ from rlpyt.cli.video import check_video, record_video
 from rlpyt.data import TrajInfo
 from rlpyt.logging.statistics import STATISTICS, five_statistics
 from rlpyt.logging.table import format_number
+from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.utils.device import resolve_device
 from rlpyt.utils.errors import RlpytError
 
@@ -81,14 +81,14 @@ def _evaluate(run_dir: Path, args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _evaluator(runner: MinibatchRl, args: argparse.Namespace) -> Evaluator:
+def _evaluator(runner: BaseRunner, args: argparse.Namespace) -> Evaluator:
     """The run's own evaluator, where it has one, for the episodes asked for."""
     n_envs, greedy = min(10, args.episodes), not args.stochastic
     own = Evaluator() if runner.evaluator is None else runner.evaluator
     return replace(own, episodes=args.episodes, n_envs=n_envs, greedy=greedy)
 
 
-def _load_agent(runner: MinibatchRl, run_dir: Path, args: argparse.Namespace) -> Manifest:
+def _load_agent(runner: BaseRunner, run_dir: Path, args: argparse.Namespace) -> Manifest:
     """Build the agent and give it the checkpoint's parameters."""
     if runner.torch_threads is not None:
         torch.set_num_threads(runner.torch_threads)

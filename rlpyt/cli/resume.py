@@ -12,10 +12,11 @@ from rlpyt.cli.command import Command
 from rlpyt.cli.rundir import draw_curve, find_run, load_params, load_runner
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.logging.logger import Logger
+from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["COMMAND"]
+__all__ = ["COMMAND", "continue_run"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +32,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir = find_run(args.run_dir)
-    params = load_params(run_dir)
     runner = load_runner(run_dir)
     runner = replace(runner, sampler=chosen_sampler(runner.sampler, args))
     if args.empty_replay:
         runner = replace(runner, algo=_with_empty_replay(runner.algo))
+    return continue_run(run_dir, runner, args)
+
+
+def continue_run(run_dir: Path, runner: BaseRunner, args: argparse.Namespace) -> int:
+    """Continue the run in ``run_dir``, whose settings ``runner`` has, from its newest checkpoint,
+    or from the start where it has none yet.
+    """
+    params = load_params(run_dir)
     logger = Logger(
         run_dir,
         str(params.get("name", "run")),

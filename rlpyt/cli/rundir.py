@@ -13,7 +13,7 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.lock import RunLock
 from rlpyt.evaluation.plot import plot_runs
 from rlpyt.logging.files import make_run_dir
-from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.rebuild import component_from
@@ -148,7 +148,7 @@ def load_params(run_dir: Path) -> dict[str, Any]:
     return params
 
 
-def load_runner(run_dir: Path) -> MinibatchRl:
+def load_runner(run_dir: Path) -> BaseRunner:
     """The runner that ``params.json`` describes, not yet initialised.
 
     Raises:
@@ -158,10 +158,8 @@ def load_runner(run_dir: Path) -> MinibatchRl:
     params = load_params(run_dir)
     config = {key: value for key, value in params.items() if key not in {"name", "run_ID", "extra"}}
     runner = component_from(config, str(run_dir / "params.json"))
-    if not isinstance(runner, MinibatchRl):
-        raise RlpytError(
-            "config", f"{run_dir} describes a {type(runner).__name__}, not a MinibatchRl"
-        )
+    if not isinstance(runner, BaseRunner):
+        raise RlpytError("config", f"{run_dir} describes a {type(runner).__name__}, not a runner")
     return runner
 
 

@@ -1,6 +1,7 @@
 """``rlpyt train``: one command to a learning curve."""
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,17 @@ from rlpyt.algos.pg.ppo import PPO
 from rlpyt.cli.arguments import add_device_option, add_output_options, positive, seed
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
 from rlpyt.cli.presets.registry import ALGORITHMS, check_algorithm, default_runner
+from rlpyt.cli.resume import continue_run
 from rlpyt.cli.rundir import NewRunDir, draw_curve, was_stopped
+from rlpyt.cli.runners import add_parallel_options, chosen_runner
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import default_log_dir
 from rlpyt.logging.logger import Logger
+from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.runners.ranks import launched_seat
 from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
 
@@ -36,6 +40,7 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
         "--n-envs", type=positive, metavar="N", help="environments stepped together (default 8)"
     )
     add_sampler_options(parser)
+    add_parallel_options(parser)
     parser.add_argument(
         "--recurrent",
         choices=["none", "lstm", "gru"],
@@ -71,6 +76,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
+    launched = launched_seat(1.0)
+    if launched is not None and launched.rank:  # the first process of torchrun does the rest
+        build_runner(args, overrides).train()
+        return 0
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+    if launched is not None and restarts and args.out and (args.out / "checkpoints").is_dir():
+        return continue_run(args.out, build_runner(args, overrides), args)
+    return _run_new(args, overrides)
+
+
+def _run_new(args: argparse.Namespace, overrides: list[str]) -> int:
     name = f"{args.algorithm}_{args.env}".replace("/", "-").replace(":", "-")
     run_dir: Path = args.out or default_log_dir(name) / "run_0"
     with NewRunDir(run_dir) as claim:
@@ -93,7 +109,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-def build_runner(args: argparse.Namespace, overrides: list[str]) -> MinibatchRl:
+def build_runner(args: argparse.Namespace, overrides: list[str]) -> BaseRunner:
     """The default runner with what the command line changes.
 
     Raises:
@@ -103,8 +119,8 @@ def build_runner(args: argparse.Namespace, overrides: list[str]) -> MinibatchRl:
     for override in overrides:
         if override.startswith(("sampler.env=", "sampler.env.id=")):
             raise RlpytError("config", override, hint="ENV is the second argument of rlpyt train")
-    runner = default_runner(args.algorithm, _env(args, overrides), args.recurrent)
-    runner = replace(runner, seed=args.seed, device=args.device)
+    runner: BaseRunner = default_runner(args.algorithm, _env(args, overrides), args.recurrent)
+    runner = chosen_runner(replace(runner, seed=args.seed, device=args.device), args)
     if args.steps is not None:
         runner = replace(runner, n_steps=args.steps)
     if args.n_envs is not None:
@@ -140,6 +156,8 @@ COMMAND = Command(
         "  rlpyt train a2c Acrobot-v1 --n-envs 16 algo.learning_rate=1e-3\n"
         "  rlpyt train dqn ALE/Pong-v5 algo.double=true agent.model_kwargs.dueling=true\n"
         "  rlpyt train ppo CartPole-v1 --sampler cpu --workers 2 sampler.group_size=4\n"
+        "  rlpyt train ppo CartPole-v1 --world-size 2\n"
+        "  rlpyt train sac HalfCheetah-v5 --async\n"
         "  rlpyt train ppo Pendulum-v1 --eval-episodes 20 "
         "agent.model_kwargs.hidden_sizes=[256,256]\n"
         "  rlpyt train ppo my_package.envs:make_maze sampler.env.kwargs.size=9 --recurrent lstm"

@@ -19,7 +19,7 @@ from rlpyt.evaluation.doctor import diagnose
 from rlpyt.evaluation.measure import measure
 from rlpyt.evaluation.profile import RunProfile, SamplerKind, workers_text
 from rlpyt.logging.files import directory_error, write_atomic
-from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["Plan", "Trial", "plans_for", "tune"]
@@ -37,7 +37,7 @@ _OPTIONS = {  # what is passed on, where it is not the default
     "device": "auto",
 }
 
-Build = Callable[[argparse.Namespace, list[str]], MinibatchRl]
+Build = Callable[[argparse.Namespace, list[str]], BaseRunner]
 """Makes the runner of a command line."""
 
 

@@ -10,8 +10,8 @@ import gymnasium
 from gymnasium.wrappers import RecordVideo
 
 from rlpyt.envs.build import EnvConfig, build_env
+from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["check_video", "record_video"]
@@ -29,7 +29,7 @@ def check_video(path: Path) -> None:
         raise RlpytError("config", "video needs moviepy", hint='pip install "rlpyt[video]"')
 
 
-def record_video(runner: MinibatchRl, path: Path, *, seed: int, greedy: bool) -> Path:
+def record_video(runner: BaseRunner, path: Path, *, seed: int, greedy: bool) -> Path:
     """Run one episode of the runner's (loaded) agent and write it to ``path``, an ``.mp4``.
 
     Raises:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from rlpyt.evaluation.profile import RunProfile, read_profile
 from rlpyt.logging.logger import Logger
-from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.runners.base import BaseRunner
 
 __all__ = ["measure"]
 
@@ -16,7 +16,7 @@ _ROWS = 4  # of the log, at least; the first does not count
 
 
 def measure(
-    build: Callable[[], MinibatchRl], seconds: float, *, speed: float | None = None
+    build: Callable[[], BaseRunner], seconds: float, *, speed: float | None = None
 ) -> RunProfile:
     """Train for about ``seconds`` and return where the time went.
 
@@ -41,7 +41,7 @@ def measure(
         return _run(runner, n_itr, interval, Path(folder) / "run")
 
 
-def _run(runner: MinibatchRl, n_itr: int, interval: int, run_dir: Path) -> RunProfile:
+def _run(runner: BaseRunner, n_itr: int, interval: int, run_dir: Path) -> RunProfile:
     """Train for ``n_itr`` iterations with a row of the log every ``interval``."""
     size = runner.sampler.batch_spec.size
     runner = replace(

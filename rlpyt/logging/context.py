@@ -1,5 +1,6 @@
 """Where runs go, and a logger for the time of a ``with`` block."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -33,12 +34,17 @@ def logger_context(
     tensorboard: bool = True,
     console: bool = True,
     resume: bool = False,
-) -> Iterator[Logger]:
+) -> Iterator[Logger | None]:
     """A :class:`Logger` at ``<log_dir>/run_<run_ID>``, closed at the end, after an exception too.
+
+    None in the processes of torchrun but the first: that logs for all.
 
     Raises:
         RlpytError: ``directory``, as the logger does.
     """
+    if int(os.environ.get("RANK", 0)):
+        yield None
+        return
     run_dir = Path(log_dir) / f"run_{run_ID}"
     logger = Logger(run_dir, name, run_ID, tensorboard=tensorboard, console=console, resume=resume)
     try:

@@ -67,6 +67,7 @@ class TrainingLoop:
         """From the start, or from the newest checkpoint, to the end."""
         runner, world = self._runner, self._world
         self._logger = logger = logger if world.is_first else None
+        resume = world.gather(resume)[0]
         with self._started(logger, resume) as (stop, bar):
             stopped = False
             if not resume:

@@ -59,6 +59,8 @@ def launched_seat(timeout: float) -> Seat | None:
 def seated(seat: Seat, device: torch.device, store: Store | None = None) -> Iterator[World]:
     """Inside, this process exchanges with the others; ``store`` is the first one's own."""
     limit = timedelta(seconds=seat.timeout)
+    if device.type != "cpu":
+        torch.accelerator.set_device_index(device.index or 0)
     backend = collective_backend(device)
     if seat.port is None:
         own, _rank, _size = next(rendezvous("env://", timeout=limit))

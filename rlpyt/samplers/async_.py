@@ -10,8 +10,6 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, final
 
-import torch
-
 from rlpyt.agents.base import Agent
 from rlpyt.data import Samples, TrajInfo
 from rlpyt.samplers.base import BaseSampler
@@ -21,6 +19,7 @@ from rlpyt.samplers.requests import Quit, receive, send
 from rlpyt.samplers.role import Role, Roles
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.config import fresh
+from rlpyt.utils.device import resolve_device
 from rlpyt.utils.shared_memory import SharedBlock
 from rlpyt.utils.synchronize import SharedParams
 
@@ -40,7 +39,7 @@ class _Setup:
 
     sampler: BaseSampler
     agent: Agent
-    device: torch.device
+    device: str  # its name: what stands for it may be unknown to torch there yet
     seed: int
     discount: float
     bootstrap_value: bool
@@ -125,7 +124,7 @@ class SamplerProcess:
         setup = _Setup(
             sampler=fresh(self._sampler),
             agent=fresh(agent),
-            device=agent.device,
+            device=str(agent.device),
             seed=seed,
             discount=discount,
             bootstrap_value=bootstrap_value,
@@ -272,7 +271,7 @@ class SharedBatches:
 def _serve(setup: _Setup, pipe: Connection) -> None:
     """The course of the sampler's process."""
     agent, sampler = setup.agent, setup.sampler
-    agent.initialize(sampler.env_spaces(), seed=setup.seed, device=setup.device)
+    agent.initialize(sampler.env_spaces(), seed=setup.seed, device=resolve_device(setup.device))
     layout = receive(pipe)
     params = SharedParams(SharedBlock(reduction.recv_handle(pipe), layout))
     try:

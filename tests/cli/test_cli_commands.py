@@ -152,7 +152,7 @@ def test_a_run_without_a_checkpoint(rlpyt, small, command: str):
         ('{"class": "rlpyt.gone.Runner"}', "cannot find the class rlpyt.gone.Runner"),
         ('{"class": "__main__.Runner"}', "move the class from the script into a module"),
         ('{"class": "os.path.join"}', "os.path.join is not a component"),
-        ('{"class": "rlpyt.algos.pg.ppo.PPO"}', "describes a PPO, not a MinibatchRl"),
+        ('{"class": "rlpyt.algos.pg.ppo.PPO"}', "describes a PPO, not a runner"),
     ],
 )
 def test_params_json_that_describes_no_run(rlpyt, small, command, content, error):
