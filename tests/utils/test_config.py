@@ -218,7 +218,7 @@ def test_override_is_parsed_checked_and_converted(override: str, expected: Any):
         ("algo.OptimCls=torch.nn.Linear", ["no subclass of Optimizer"]),
         ("algo.OptimCls=nowhere.at.all", ["nowhere"]),
         ("algo.OptimCls=a b", ["is no dotted path"]),
-        ("sampler.device=gpu", ["sampler.device takes device", "cuda:0"]),
+        ("sampler.device=gpu", ["sampler.device takes device", "rlpyt devices"]),
         ("sampler.mode=exact", ["known: EXACT, FAST"]),
         ("sampler.layers=64", ["write a list"]),
         ("agent.known_kwargs.widht=5", ["did you mean 'width'?"]),
