@@ -5,6 +5,8 @@ with λ = 1 as the n-step return of the paper, and truncated episodes bootstrap 
 observation.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, final
 
@@ -29,7 +31,7 @@ from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.ops.losses import valid_mean
 from rlpyt.utils.world import World
 
-__all__ = ["A2C", "A2cLoss", "a2c_loss"]
+__all__ = ["A2C", "A2cLoss", "OneStepAlgorithm", "a2c_loss"]
 
 
 class A2cLoss(NamedTuple):
@@ -73,26 +75,40 @@ def a2c_loss(
     return A2cLoss(loss, pi_loss, value_loss, mean_entropy, perplexity)
 
 
-@final
 @dataclass(kw_only=True)
-class A2C(RlAlgorithm):
-    """A2C for every action space, feed-forward or recurrent: one gradient step on each batch."""
+class OneStepAlgorithm(RlAlgorithm, ABC):
+    """One gradient step on each batch, of a policy and a value."""
 
     bootstrap_value: ClassVar[bool] = True
 
     discount: float = 0.99  # γ
-    gae_lambda: float = 1.0  # λ of GAE; 1: the n-step return
     learning_rate: float = 7e-4
     learning_rate_schedule: Schedule = "constant"
     value_loss_coeff: float = 1.0  # c₁, of ½ (R - V)²
     entropy_loss_coeff: float = 0.01  # c₂
     clip_grad_norm: float | None = 0.5
-    normalize_advantage: bool = False
     normalize_reward: bool = False  # by the running deviation of the discounted return
     reward_clip: float = 10.0  # after normalisation
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
     compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
+
+    @property
+    @abstractmethod
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """What the settings that the algorithm adds may be, ends included."""
+
+    @abstractmethod
+    def inputs(self, samples: Samples, reward: Tensor) -> tuple[Any, Any]:
+        """What the loss takes of the batch [T, B], and the recurrent state at its first step [B,
+        ...]; ``reward`` [T, B] is the samples' or a normalised one.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Any, log_prob: Tensor, value: Tensor, entropy: Tensor) -> NamedTuple:
+        """The paper's loss, a scalar, and what else is reported; log π(a|s), V(s) and H(π(·|s)) [T,
+        B] are the present parameters'.
+        """
 
     def initialize(
         self,
@@ -104,24 +120,24 @@ class A2C(RlAlgorithm):
         world: World | None = None,
     ) -> None:
         """Bind the agent; build the optimizer."""
-        self.check_ranges(POLICY_GRADIENT_RANGES)
-        self._world = world or World()
-        self._agent = agent = policy_gradient_agent(agent)
+        self.check_ranges({**POLICY_GRADIENT_RANGES, **self.ranges})
+        self.world = world or World()
+        self.agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
         self._rewards = (
-            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self._world)
+            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self.world)
             if self.normalize_reward
             else None
         )
         self._gradient = GradientStep(
-            agent.model,
+            self.agent.model,
             self._loss,
             OptimCls=self.OptimCls,
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
-            world=self._world,
+            world=self.world,
         )
 
     def updates_per_itr(self) -> int:
@@ -136,26 +152,17 @@ class A2C(RlAlgorithm):
         """One gradient step on the batch [T, B]."""
         learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
         reward = samples.reward if self._rewards is None else self._rewards(samples)
-        batch, state = loss_inputs(self._agent, samples, reward, self.discount, self.gae_lambda)
-        if self.normalize_advantage:
-            batch = normalized(batch, self._world)
-        share = share_of(batch, self._world)
+        batch, state = self.inputs(samples, reward)
+        share = share_of(batch.valid, self.world)
         loss, norm = self._gradient.step(learning_rate, batch, state, share=share)
-        self._agent.update_normalizer(samples.observation, samples.valid, self._world)
+        self.agent.update_normalizer(samples.observation, samples.valid, self.world)
         return opt_info([loss], [norm])
 
-    def _loss(self, batch: LossInputs, state: Any) -> tuple[Tensor, A2cLoss]:
-        dist_info, value = self._agent.evaluate(batch.agent_inputs, state)
-        distribution = self._agent.distribution
-        parts = a2c_loss(
-            batch,
-            distribution.log_prob(dist_info, batch.action),
-            value,
-            distribution.entropy(dist_info),
-            value_loss_coeff=self.value_loss_coeff,
-            entropy_loss_coeff=self.entropy_loss_coeff,
-        )
-        return parts.loss, parts
+    def _loss(self, batch: Any, state: Any) -> tuple[Tensor, NamedTuple]:
+        dist_info, value = self.agent.evaluate(batch.agent_inputs, state)
+        log_prob = self.agent.distribution.log_prob(dist_info, batch.action)
+        parts = self.loss(batch, log_prob, value, self.agent.distribution.entropy(dist_info))
+        return parts[0], parts
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer and reward statistics."""
@@ -169,3 +176,33 @@ class A2C(RlAlgorithm):
         self._gradient.load_state_dict(state["gradient"])
         if self._rewards is not None:
             self._rewards.load_state_dict(state["rewards"])
+
+
+@final
+@dataclass(kw_only=True)
+class A2C(OneStepAlgorithm):
+    """A2C for every action space, feed-forward or recurrent."""
+
+    gae_lambda: float = 1.0  # λ of GAE; 1: the n-step return
+    normalize_advantage: bool = False
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Of λ."""
+        return {"gae_lambda": (0.0, 1.0)}
+
+    def inputs(self, samples: Samples, reward: Tensor) -> tuple[LossInputs, Any]:
+        """Advantages and returns."""
+        batch, state = loss_inputs(self.agent, samples, reward, self.discount, self.gae_lambda)
+        return normalized(batch, self.world) if self.normalize_advantage else batch, state
+
+    def loss(self, batch: LossInputs, log_prob: Tensor, value: Tensor, entropy: Tensor) -> A2cLoss:
+        """As :func:`a2c_loss`."""
+        return a2c_loss(
+            batch,
+            log_prob,
+            value,
+            entropy,
+            value_loss_coeff=self.value_loss_coeff,
+            entropy_loss_coeff=self.entropy_loss_coeff,
+        )

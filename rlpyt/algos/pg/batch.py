@@ -29,6 +29,7 @@ __all__ = [
     "POLICY_GRADIENT_RANGES",
     "LossInputs",
     "RewardNormalizer",
+    "log_ratio",
     "loss_inputs",
     "normalized",
     "policy_gradient_agent",
@@ -38,7 +39,6 @@ __all__ = [
 POLICY_GRADIENT_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
         "discount": (0.0, 1.0),
-        "gae_lambda": (0.0, 1.0),
         "learning_rate": (0.0, math.inf),
         "value_loss_coeff": (0.0, math.inf),
         "entropy_loss_coeff": (0.0, math.inf),
@@ -46,7 +46,7 @@ POLICY_GRADIENT_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "reward_clip": (1e-12, math.inf),
     }
 )
-"""What the hyperparameters that A2C and PPO share may be, ends included."""
+"""What the hyperparameters that all of them share may be, ends included."""
 
 
 class LossInputs(NamedArrayTuple):
@@ -93,6 +93,14 @@ def loss_inputs(
     return buffer_to(batch, agent.device), buffer_to(agent.first_state(info), agent.device)
 
 
+def log_ratio(log_prob: Tensor, old_log_prob: Tensor, valid: Tensor | None) -> Tensor:
+    """The logarithm of π(a|s) / π_old(a|s); zero where not ``valid``, for a mean's weight of 0
+    would not outweigh an infinite ratio.
+    """
+    difference = log_prob - old_log_prob
+    return difference if valid is None else torch.where(valid, difference, 0.0)
+
+
 def normalized(batch: LossInputs, world: World) -> LossInputs:
     """With advantages normalised to mean 0 and deviation 1, over the batches of all processes."""
     advantage, valid = batch.advantage, batch.valid
@@ -107,13 +115,13 @@ def normalized(batch: LossInputs, world: World) -> LossInputs:
     return batch._replace(advantage=(advantage - mean) / (deviation + 1e-8))
 
 
-def share_of(batch: LossInputs, world: World) -> Tensor | None:
+def share_of(valid: Tensor | None, world: World) -> Tensor | None:
     """What the mean over this process's ``valid`` steps counts for among those of all."""
-    return None if batch.valid is None else world.share(batch.valid.sum().float())
+    return None if valid is None else world.share(valid.sum().float())
 
 
 def policy_gradient_agent(agent: Agent) -> PgAgent:
-    """``agent`` itself, if it is one that A2C and PPO can train.
+    """``agent`` itself, if it is one that policy gradients can train.
 
     Raises:
         RlpytError: for another kind.

@@ -7,6 +7,8 @@ final observation.
 """
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, final
 
@@ -21,6 +23,7 @@ from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
     RewardNormalizer,
+    log_ratio,
     loss_inputs,
     normalized,
     policy_gradient_agent,
@@ -33,7 +36,7 @@ from rlpyt.ops.losses import valid_mean
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 from rlpyt.utils.world import World
 
-__all__ = ["PPO", "PpoLoss", "ppo_loss"]
+__all__ = ["PPO", "PpoLoss", "SurrogateAlgorithm", "ppo_loss"]
 
 
 class PpoLoss(NamedTuple):
@@ -77,10 +80,8 @@ def ppo_loss(
         value_loss_coeff: c₁.
         entropy_loss_coeff: c₂.
     """
-    log_ratio = log_prob - batch.old_log_prob
-    if batch.valid is not None:  # the mean's weight of 0 would not outweigh an infinite ratio
-        log_ratio = torch.where(batch.valid, log_ratio, 0.0)
-    ratio = torch.exp(log_ratio)
+    log_r = log_ratio(log_prob, batch.old_log_prob, batch.valid)
+    ratio = torch.exp(log_r)
     clipped = ratio.clamp(1.0 - ratio_clip, 1.0 + ratio_clip)
     surrogate = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
     pi_loss = -valid_mean(surrogate, batch.valid)
@@ -94,22 +95,20 @@ def ppo_loss(
     mean_entropy = valid_mean(entropy, batch.valid)
     loss = pi_loss + value_loss - entropy_loss_coeff * mean_entropy
     with torch.no_grad():
-        approx_kl = valid_mean(ratio - 1.0 - log_ratio, batch.valid)
+        approx_kl = valid_mean(ratio - 1.0 - log_r, batch.valid)
         outside = torch.abs(ratio - 1.0) > ratio_clip
         clip_fraction = valid_mean(outside.to(ratio.dtype), batch.valid)
         perplexity = torch.exp(mean_entropy)
     return PpoLoss(loss, pi_loss, value_loss, mean_entropy, perplexity, approx_kl, clip_fraction)
 
 
-@final
 @dataclass(kw_only=True)
-class PPO(RlAlgorithm):
-    """PPO for every action space, feed-forward or recurrent."""
+class SurrogateAlgorithm(RlAlgorithm, ABC):
+    """Epochs of minibatch steps on the clipped surrogate, for advantages of any kind."""
 
     bootstrap_value: ClassVar[bool] = True
 
     discount: float = 0.99  # γ
-    gae_lambda: float = 0.95  # λ of GAE
     learning_rate: float = 3e-4
     learning_rate_schedule: Schedule = "constant"
     epochs: int = 4  # passes over each batch
@@ -128,6 +127,17 @@ class PPO(RlAlgorithm):
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
     compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
 
+    @property
+    @abstractmethod
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """What the settings that the algorithm adds may be, ends included."""
+
+    @abstractmethod
+    def inputs(self, samples: Samples, reward: Tensor) -> tuple[LossInputs, Any]:
+        """What the loss takes of the batch [T, B], and the recurrent state at its first step [B,
+        ...]; ``reward`` [T, B] is the samples' or a normalised one.
+        """
+
     def initialize(
         self,
         agent: Agent,
@@ -140,9 +150,9 @@ class PPO(RlAlgorithm):
         """Bind the agent; build the optimizer."""
         positive = dict.fromkeys(("ratio_clip", "value_clip", "target_kl"), (1e-12, math.inf))
         at_least_one = dict.fromkeys(("epochs", "minibatches"), (1, math.inf))
-        self.check_ranges({**POLICY_GRADIENT_RANGES, **positive, **at_least_one})
+        self.check_ranges({**POLICY_GRADIENT_RANGES, **positive, **at_least_one, **self.ranges})
         self._world = world or World()
-        self._agent = agent = policy_gradient_agent(agent)
+        self.agent = agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
         check_minibatches(self.minibatches, batch_spec, sequences=agent.recurrent)
@@ -174,10 +184,10 @@ class PPO(RlAlgorithm):
         """``epochs`` passes of ``minibatches`` clipped-surrogate steps over one batch [T, B]."""
         learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
         ratio_clip = scheduled(self.ratio_clip, self.ratio_clip_schedule, itr, self._n_itr)
-        clip = torch.tensor(ratio_clip, device=self._agent.device)
+        clip = torch.tensor(ratio_clip, device=self.agent.device)
         reward = samples.reward if self._rewards is None else self._rewards(samples)
-        batch, state = loss_inputs(self._agent, samples, reward, self.discount, self.gae_lambda)
-        if not self._agent.recurrent:
+        batch, state = self.inputs(samples, reward)
+        if not self.agent.recurrent:
             batch = batch._replace(agent_inputs=channels_last_images(batch.agent_inputs))
         if self.normalize_advantage == "batch":
             batch = normalized(batch, self._world)
@@ -185,7 +195,7 @@ class PPO(RlAlgorithm):
         norms: list[Tensor] = []
         for _epoch in range(self.epochs):
             for minibatch, initial in minibatches(
-                batch, state, self.minibatches, self._rng, sequences=self._agent.recurrent
+                batch, state, self.minibatches, self._rng, sequences=self.agent.recurrent
             ):
                 if self.normalize_advantage == "minibatch" and self._world.size > 1:
                     minibatch = normalized(minibatch, self._world)  # else it is part of the graph
@@ -194,13 +204,13 @@ class PPO(RlAlgorithm):
                     minibatch,
                     initial,
                     clip,
-                    share=share_of(minibatch, self._world),
+                    share=share_of(minibatch.valid, self._world),
                 )
                 losses.append(loss)
                 norms.append(norm)
             if self._is_far(losses[-1].approxKl):
                 break
-        self._agent.update_normalizer(samples.observation, samples.valid, self._world)
+        self.agent.update_normalizer(samples.observation, samples.valid, self._world)
         return opt_info(losses, norms)
 
     def _is_far(self, approx_kl: Tensor) -> bool:
@@ -212,8 +222,8 @@ class PPO(RlAlgorithm):
     def _loss(self, batch: LossInputs, state: Any, ratio_clip: Tensor) -> tuple[Tensor, PpoLoss]:
         if self.normalize_advantage == "minibatch" and self._world.size == 1:
             batch = normalized(batch, self._world)
-        dist_info, value = self._agent.evaluate(batch.agent_inputs, state)
-        distribution = self._agent.distribution
+        dist_info, value = self.agent.evaluate(batch.agent_inputs, state)
+        distribution = self.agent.distribution
         parts = ppo_loss(
             batch,
             distribution.log_prob(dist_info, batch.action),
@@ -240,3 +250,20 @@ class PPO(RlAlgorithm):
         load_generator_state(self._rng, state["generator"])
         if self._rewards is not None:
             self._rewards.load_state_dict(state["rewards"])
+
+
+@final
+@dataclass(kw_only=True)
+class PPO(SurrogateAlgorithm):
+    """PPO for every action space, feed-forward or recurrent."""
+
+    gae_lambda: float = 0.95  # λ of GAE
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Of λ."""
+        return {"gae_lambda": (0.0, 1.0)}
+
+    def inputs(self, samples: Samples, reward: Tensor) -> tuple[LossInputs, Any]:
+        """Advantages and returns."""
+        return loss_inputs(self.agent, samples, reward, self.discount, self.gae_lambda)
