@@ -3,14 +3,16 @@
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.pg import A2C, PPO
+from rlpyt.algos.pg import A2C, APPO, IMPALA, PPO
 from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, Temperature
 from rlpyt.algos.schedule import Schedule, scheduled
 
 __all__ = [
     "A2C",
+    "APPO",
     "DDPG",
     "DQN",
+    "IMPALA",
     "IQN",
     "PPO",
     "PQN",

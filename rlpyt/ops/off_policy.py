@@ -148,7 +148,7 @@ class VTrace(NamedTuple):
     """What :func:`vtrace` gives, [T, B] each."""
 
     return_: Tensor  # v_t, the target of V(s_t)
-    advantage: Tensor  # of a_t, for the policy gradient; weighted by its ratio
+    advantage: Tensor  # of a_t, for the policy gradient; weighted by its ratio, or not
 
 
 def vtrace(
@@ -162,7 +162,7 @@ def vtrace(
     vtrace_lambda: float = 1.0,
     rho_clip: float = 1.0,
     c_clip: float = 1.0,
-    pg_rho_clip: float = 1.0,
+    pg_rho_clip: float | None = 1.0,
 ) -> VTrace:
     """V-trace (Espeholt et al. 2018, IMPALA, arXiv:1802.01561, eq. 1; section 4.2 for the
     advantage), [T, B].
@@ -185,7 +185,8 @@ def vtrace(
         vtrace_lambda: λ.
         rho_clip: ρ̄: what the values converge to.
         c_clip: c̄: how fast; at most ``rho_clip``.
-        pg_rho_clip: ρ̄ of the policy gradient.
+        pg_rho_clip: ρ̄_pg of the policy gradient; None: A is not weighted, for a surrogate loss that
+            has the ratio itself.
     """
     goes_on = _goes_on(done)
     error = ratio.clamp(max=rho_clip) * (reward + discount * next_value - value)
@@ -193,5 +194,7 @@ def vtrace(
     decay = discount * goes_on.to(error.dtype) * trace
     return_ = value + reverse_linear_recurrence(error, decay)
     next_return = torch.where(goes_on, _next_row(return_), next_value)
-    advantage = ratio.clamp(max=pg_rho_clip) * (reward + discount * next_return - value)
+    advantage = reward + discount * next_return - value
+    if pg_rho_clip is not None:
+        advantage = ratio.clamp(max=pg_rho_clip) * advantage
     return VTrace(return_, advantage)

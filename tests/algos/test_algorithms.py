@@ -12,12 +12,20 @@ from toy_envs import ACTIONS, MASK_SIZES, copied, gradients, make, parameters, w
 
 from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.pg.a2c import A2C, A2cLoss
-from rlpyt.algos.pg.ppo import PPO, PpoLoss
+from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.impala import IMPALA, ImpalaLoss
+from rlpyt.algos.pg.ppo import PPO, PpoLoss, SurrogateAlgorithm
 from rlpyt.data import BatchSpec
 from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.errors import RlpytError
 
-ALGOS = {"a2c": A2C(), "ppo": PPO(epochs=2, minibatches=2)}
+ALGOS = {
+    "a2c": A2C(),
+    "appo": APPO(epochs=2, minibatches=2),
+    "impala": IMPALA(),
+    "ppo": PPO(epochs=2, minibatches=2),
+}
+REPORTED = {A2C: A2cLoss, IMPALA: ImpalaLoss}
 MODELS = {
     "feed_forward": {},
     "lstm": {"recurrent": "lstm", "rnn_size": 8, "hidden_sizes": (8,)},
@@ -69,7 +77,7 @@ def test_one_iteration_moves_every_parameter(algo, action, model, mid_batch_rese
     assert (samples.valid is None) == mid_batch_reset
     before = parameters(agent)
     opt_info = algo.optimize_agent(0, samples)
-    fields = PpoLoss._fields if isinstance(algo, PPO) else A2cLoss._fields
+    fields = REPORTED.get(type(algo), PpoLoss)._fields
     assert tuple(opt_info) == (*fields, "gradNorm")
     assert {len(column) for column in opt_info.values()} == {algo.updates_per_itr()}
     assert np.isfinite(list(opt_info.values())).all()
@@ -241,7 +249,8 @@ def test_target_kl_stops_after_the_first_epoch_beyond_it():
 
 @pytest.mark.parametrize("algo", ALGOS)
 def test_the_learning_rate_falls_linearly(algo):
-    base = replace(ALGOS[algo], OptimCls=torch.optim.SGD, optim_kwargs={}, learning_rate=0.5)
+    sgd = replace(ALGOS[algo], OptimCls=torch.optim.SGD, optim_kwargs={}, learning_rate=0.5)
+    base = replace(sgd, learning_rate_schedule="constant")
     falling = replace(base, learning_rate_schedule="linear")
     agent, samples = one_batch(replace(base), walk())
     for itr, rate in ((0, 0.5), (5, 0.25), (9, 0.05)):
@@ -289,7 +298,7 @@ def test_gradients_are_clipped_by_their_norm(algo):
             learning_rate=1.0,
             clip_grad_norm=limit,
         )
-        if isinstance(learner, PPO):
+        if isinstance(learner, SurrogateAlgorithm):
             learner.epochs = learner.minibatches = 1
         agent, samples = one_batch(learner, walk())
         before = parameters(agent)

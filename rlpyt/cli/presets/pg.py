@@ -1,18 +1,21 @@
 """Defaults of the policy-gradient algorithms."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.pg.a2c import A2C
-from rlpyt.algos.pg.ppo import PPO
+from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.impala import IMPALA
+from rlpyt.algos.pg.ppo import PPO, SurrogateAlgorithm
 from rlpyt.cli.presets.kinds import Kind, Recurrent, kind_of
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig
+from rlpyt.models.encoder import ImageTrunk
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 
-__all__ = ["a2c", "ppo"]
+__all__ = ["a2c", "appo", "impala", "ppo"]
 
 
 def ppo(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
@@ -68,10 +71,42 @@ def a2c(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     return _runner(algo, env, kind, recurrent, 20 if recurrent != "none" else 5)
 
 
+def impala(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
+    """IMPALA: for images with the settings and the residual network of the paper, else tuned on
+    classic control.
+    """
+    kind = kind_of(spaces)
+    if kind == "image":
+        return _runner(IMPALA(), env, kind, recurrent, 20, batch_B=32, image="impala")
+    algo = IMPALA(
+        learning_rate=1e-3,
+        entropy_loss_coeff=0.0 if kind == "continuous" else 0.01,
+        clip_grad_norm=0.5,
+        normalize_reward=kind == "continuous",
+    )
+    return _runner(algo, env, kind, recurrent, 20)
+
+
+def appo(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
+    """APPO: as PPO, with V-trace for GAE."""
+    runner = ppo(env, spaces, recurrent)
+    assert isinstance(runner.algo, PPO)
+    settings = {each.name: getattr(runner.algo, each.name) for each in fields(SurrogateAlgorithm)}
+    algo = APPO(**settings, vtrace_lambda=runner.algo.gae_lambda)
+    return replace(runner, algo=algo)
+
+
 def _runner(
-    algo: A2C | PPO, env: EnvConfig, kind: Kind, recurrent: Recurrent, batch_T: int
+    algo: A2C | IMPALA | PPO,
+    env: EnvConfig,
+    kind: Kind,
+    recurrent: Recurrent,
+    batch_T: int,
+    *,
+    batch_B: int = 8,
+    image: ImageTrunk | None = None,
 ) -> MinibatchRl:
-    model_kwargs: dict[str, Any] = {}
+    model_kwargs: dict[str, Any] = {} if image is None else {"image": image}
     if kind == "continuous":
         model_kwargs["normalize_observation"] = True
     if recurrent != "none":
@@ -79,6 +114,6 @@ def _runner(
     return MinibatchRl(
         algo=algo,
         agent=PgAgent(model_kwargs=model_kwargs),
-        sampler=SerialSampler(env=env, batch_T=batch_T, batch_B=8),
+        sampler=SerialSampler(env=env, batch_T=batch_T, batch_B=batch_B),
         n_steps=1_000_000 if kind != "image" else 10_000_000,
     )

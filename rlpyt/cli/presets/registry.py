@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from rlpyt.cli.presets.dqn import c51, dqn, iqn, pqn, qrdqn, r2d1, rainbow
 from rlpyt.cli.presets.kinds import Recurrent
-from rlpyt.cli.presets.pg import a2c, ppo
+from rlpyt.cli.presets.pg import a2c, appo, impala, ppo
 from rlpyt.cli.presets.qpg import crossq, ddpg, redq, sac, td3, tqc
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.atari import AtariTrajInfo
@@ -20,10 +20,12 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, EnvSpaces, Recurrent], MinibatchRl
     MappingProxyType(
         {
             "a2c": a2c,
+            "appo": appo,
             "c51": c51,
             "crossq": crossq,
             "ddpg": ddpg,
             "dqn": dqn,
+            "impala": impala,
             "iqn": iqn,
             "ppo": ppo,
             "pqn": pqn,
