@@ -169,11 +169,11 @@ def vtrace(
 
         v_t = V(s_t) + δ_t + γ c_t (v_{t+1} - V(s_{t+1})),
         δ_t = ρ_t (r_t + γ V(s_{t+1}) - V(s_t)),
-        A_t = min(ρ̄_pg, π/μ) (r_t + γ v_{t+1} - V(s_t)),
+        A_t = min(ρ̄_pg, π/μ) (r_t + γ [(1 - λ) V(s_{t+1}) + λ v_{t+1}] - V(s_t)),
         ρ_t = min(ρ̄, π/μ),   c_t = λ min(c̄, π/μ)
 
     Where the episode is done, and in the last row, v_{t+1} is V of the true next state. On-policy
-    (π = μ) and at λ = 1, v is the return of the whole sequence.
+    (π = μ) A is the advantage of GAE(λ), and v, the λ-return, is A + V. The paper's A has no λ.
 
     Args:
         reward: [T, B].
@@ -193,8 +193,8 @@ def vtrace(
     trace = vtrace_lambda * ratio.clamp(max=c_clip)
     decay = discount * goes_on.to(error.dtype) * trace
     return_ = value + reverse_linear_recurrence(error, decay)
-    next_return = torch.where(goes_on, _next_row(return_), next_value)
-    advantage = reward + discount * next_return - value
+    following = torch.lerp(next_value, _next_row(return_), vtrace_lambda)
+    advantage = reward + discount * torch.where(goes_on, following, next_value) - value
     if pg_rho_clip is not None:
         advantage = ratio.clamp(max=pg_rho_clip) * advantage
     return VTrace(return_, advantage)

@@ -15,6 +15,8 @@ from gymnasium import spaces
 from toy_envs import make
 
 from rlpyt.algos.pg.a2c import A2C
+from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.impala import IMPALA
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.envs.build import EnvConfig
 
@@ -52,6 +54,20 @@ ALGOS = {
             learning_rate_schedule="linear",
         ),
         900,
+    ),
+    "impala": (
+        IMPALA(discount=DISCOUNT, learning_rate=0.05, OptimCls=torch.optim.Adam, optim_kwargs={}),
+        900,
+    ),
+    "appo": (
+        APPO(
+            discount=DISCOUNT,
+            learning_rate=0.05,
+            learning_rate_schedule="linear",
+            minibatches=1,
+            clip_grad_norm=None,
+        ),
+        400,
     ),
     "ppo": (
         PPO(

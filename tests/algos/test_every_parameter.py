@@ -51,8 +51,8 @@ def discrete() -> gymnasium.Env:
 CONTINUOUS_ONLY = ("crossq", "ddpg", "redq", "td3", "tqc")
 CASES = [
     *[(name, discrete, "none") for name in ALGORITHMS if name not in CONTINUOUS_ONLY],
-    *[(name, box, "none") for name in ("a2c", "ppo", "sac", *CONTINUOUS_ONLY)],
-    *[(name, discrete, "lstm") for name in ("a2c", "ppo", "pqn")],
+    *[(name, box, "none") for name in ("a2c", "appo", "impala", "ppo", "sac", *CONTINUOUS_ONLY)],
+    *[(name, discrete, "lstm") for name in ("a2c", "appo", "impala", "ppo", "pqn")],
     *[(name, box, "gru") for name in ("ddpg", "td3", "sac")],
 ]
 

@@ -18,6 +18,8 @@ from toy_envs import ACTIONS, CPU, golden_numbers
 
 from rlpyt.agents.pg import AgentInfo, PgAgent
 from rlpyt.algos.pg.a2c import A2C
+from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.impala import IMPALA
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.data import BatchSpec, EnvSpaces, Samples
 from rlpyt.envs.spaces import example_of
@@ -35,6 +37,16 @@ PG_CASES = {
     "a2c discrete": (A2C(**RATES), "discrete", MODEL, False),
     "a2c box normalized": (A2C(normalize_advantage=True, **RATES), "box", MODEL, True),
     "a2c dict lstm": (A2C(gae_lambda=0.9, **RATES), "dict", LSTM, False),
+    "appo box": (APPO(value_clip=0.25, **PPO_OPTIONS), "box", MODEL, True),
+    "appo dict lstm": (APPO(rho_clip=1.5, c_clip=1.1, **PPO_OPTIONS), "dict", LSTM, False),
+    "impala discrete": (IMPALA(**RATES), "discrete", MODEL, True),
+    "impala box lambda": (IMPALA(vtrace_lambda=0.9, pg_rho_clip=1.4, **RATES), "box", MODEL, False),
+    "impala multi_discrete lstm": (
+        IMPALA(rho_clip=1.5, c_clip=0.9, **RATES),
+        "multi_discrete",
+        LSTM,
+        True,
+    ),
     "ppo discrete": (PPO(**PPO_OPTIONS), "discrete", MODEL, False),
     "ppo box clipped value": (PPO(value_clip=0.25, **PPO_OPTIONS), "box", MODEL, False),
     "ppo dict": (PPO(ratio_clip_schedule="linear", **PPO_OPTIONS), "dict", MODEL, True),

@@ -1,4 +1,4 @@
-"""What A2C and PPO refuse, and that a diverged run is told as one."""
+"""What policy-gradient algorithms refuse, and that a diverged run is told as one."""
 
 from typing import Any, Self
 
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.pg.a2c import A2C
+from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.impala import IMPALA
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.distributions.factory import distribution_for
 from rlpyt.models.base import Model, PgOutputs
@@ -36,19 +38,19 @@ class PreviousModel(Model):
         return PgOutputs(out[..., :-1], out[..., -1]), state
 
 
-def runner(algo: A2C | PPO, agent: PgAgent | None = None) -> MinibatchRl:
+def runner(algo: A2C | APPO | IMPALA | PPO, agent: PgAgent | None = None) -> MinibatchRl:
     sampler = SerialSampler(env="CartPole-v1", batch_T=8, batch_B=4)
     return MinibatchRl(algo=algo, agent=agent or PgAgent(), sampler=sampler, n_steps=96)
 
 
-@pytest.mark.parametrize("algo", [A2C(), PPO()], ids=["a2c", "ppo"])
+@pytest.mark.parametrize("algo", [A2C(), APPO(), IMPALA(), PPO()], ids=lambda a: type(a).__name__)
 def test_a_feed_forward_model_may_read_the_previous_reward(algo):
     run = runner(algo, PgAgent(ModelCls=PreviousModel))
     run.train()
     assert run.cum_steps == 96
 
 
-@pytest.mark.parametrize("AlgoCls", [A2C, PPO])
+@pytest.mark.parametrize("AlgoCls", [A2C, APPO, IMPALA, PPO])
 def test_a_diverged_run_ends_with_an_error(AlgoCls):
     algo = AlgoCls(learning_rate=1e38, clip_grad_norm=None, normalize_reward=False)
     with pytest.raises(RlpytError, match=r"gradient's norm is (nan|inf).*learning_rate") as caught:

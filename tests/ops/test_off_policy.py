@@ -189,7 +189,12 @@ def test_retrace_from_policies_is_that_of_rlax(T, apart):
 @pytest.mark.parametrize("T", HORIZONS)
 @pytest.mark.parametrize(
     ("part", "lambda_", "rho_clip"),
-    [("return_", 1.0, 1.0), ("return_", 0.8, 1.5), ("advantage", 1.0, 1.5)],
+    [
+        ("return_", 1.0, 1.0),
+        ("return_", 0.8, 1.5),
+        ("advantage", 1.0, 1.5),
+        ("advantage", 0.8, 1.5),
+    ],
 )
 def test_vtrace_is_that_of_rlax(T, part, lambda_, rho_clip, apart):
     def ours(reward, value, bootstrap, ratio, terminated, truncated):
@@ -255,7 +260,9 @@ def loop_q_lambda(reward, following, done, greedy):
 
 
 def loop_vtrace(reward, value, following, ratio, done):
-    """Eq. 1 of IMPALA, then its advantage, with ρ̄ = 1.5, c̄ = 0.9, ρ̄_pg = 2."""
+    """Eq. 1 of IMPALA, then its advantage, of which the later value is mixed as the λ-return's;
+    with ρ̄ = 1.5, c̄ = 0.9, ρ̄_pg = 2.
+    """
     T, B = reward.shape
     returns, advantages = [[None] * B for _ in range(T)], [[None] * B for _ in range(T)]
     for b in range(B):
@@ -269,7 +276,9 @@ def loop_vtrace(reward, value, following, ratio, done):
                 weight = weight * DISCOUNT * LAMBDA * min(ratio[k, b], 0.9)
             returns[t][b] = total
             ends = done[t, b] or t == T - 1
-            later = following[t, b] if ends else returns[t + 1][b]
+            later = following[t, b]
+            if not ends:
+                later = (1 - LAMBDA) * later + LAMBDA * returns[t + 1][b]
             error = reward[t, b] + DISCOUNT * later - value[t, b]
             advantages[t][b] = min(ratio[t, b], 2.0) * error
     return [torch.stack([torch.stack(row) for row in rows]) for rows in (returns, advantages)]
@@ -384,6 +393,27 @@ def test_ratios_above_the_clip_count_as_the_clip():
     one = every_return(reward, value, following, done, ratio)
     other = every_return(reward, value, following, done, higher)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_advantage_without_its_weight_is_for_a_loss_that_has_the_ratio():
+    reward, value, following, done, ratio = plain_case()
+    options = {"vtrace_lambda": LAMBDA, "rho_clip": 1.5}
+    plain, weighted = (
+        vtrace(reward, value, following, ratio, done, DISCOUNT, pg_rho_clip=clip, **options)
+        for clip in (None, 1.5)
+    )
+    torch.testing.assert_close(plain.advantage * ratio.clamp(max=1.5), weighted.advantage, **SAME)
+    assert torch.equal(plain.return_, weighted.return_)
+
+
+@pytest.mark.parametrize("lambda_", [0.0, LAMBDA, 1.0])
+def test_vtrace_of_the_policy_that_acted_is_gae(lambda_):
+    reward, value, following, done, ratio = plain_case()
+    same = torch.ones_like(ratio)
+    found = vtrace(reward, value, following, same, done, DISCOUNT, vtrace_lambda=lambda_)
+    gae = generalized_advantage_estimation(reward, value, following, done, DISCOUNT, lambda_)
+    torch.testing.assert_close(found.advantage, gae, **SAME)
+    torch.testing.assert_close(found.return_, gae + value, **SAME)
 
 
 def test_a_policy_that_never_acts_so_learns_nothing_from_it():

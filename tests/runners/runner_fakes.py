@@ -19,6 +19,8 @@ from rlpyt.agents.qpg import QpgAgent
 from rlpyt.agents.qpg_exploration import QpgExploration
 from rlpyt.algos.dqn import PQN
 from rlpyt.algos.pg.a2c import A2C
+from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.impala import IMPALA
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, QpgAlgorithm
 from rlpyt.checkpoint.checkpointer import Checkpointer
@@ -169,6 +171,8 @@ def small_runner(
     kinds: dict[str, Any] = {
         "ppo": PPO(epochs=2, minibatches=2, **common),
         "a2c": A2C(**common),
+        "appo": APPO(epochs=2, minibatches=2, **common),
+        "impala": IMPALA(**common),
         "pqn": PQN(epochs=2, minibatches=2, **rates),
     }
     if algo in QPG:

@@ -59,6 +59,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "a2c": {"algo": "a2c"},
     "a2c-wait": {"algo": "a2c", "mid_batch_reset": False},
     "a2c-lstm": {"algo": "a2c", "recurrent": "lstm"},
+    "appo": {"algo": "appo", "evaluator": Evaluator(episodes=3, n_envs=2)},
+    "appo-gru-continuous": {"algo": "appo", "recurrent": "gru", "continuous": True},
+    "impala": {"algo": "impala"},
+    "impala-lstm": {"algo": "impala", "recurrent": "lstm"},
+    "impala-continuous-wait": {"algo": "impala", "continuous": True, "mid_batch_reset": False},
     "a2c-gru-continuous-evaluator": {
         "algo": "a2c",
         "recurrent": "gru",

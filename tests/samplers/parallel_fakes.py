@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from rlpyt.agents.pg import PgAgent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.pg.a2c import A2C
+from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.impala import IMPALA
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.data import NoState, TrajInfo
 from rlpyt.distributions.factory import distribution_for
@@ -199,10 +201,13 @@ class Case:
         kwargs |= {} if self.shared is None else {"shared_trunk": self.shared}
         return PgAgent(model_kwargs=kwargs)
 
-    def algorithm(self) -> PPO | A2C:
+    def algorithm(self) -> PPO | A2C | APPO | IMPALA:
         """With a learning rate that moves the parameters."""
         common = {"learning_rate": 1e-2, "normalize_reward": self.extras}
-        return PPO(epochs=2, minibatches=2, **common) if self.algo == "ppo" else A2C(**common)
+        if self.algo in ("ppo", "appo"):
+            cls = PPO if self.algo == "ppo" else APPO
+            return cls(epochs=2, minibatches=2, **common)
+        return A2C(**common) if self.algo == "a2c" else IMPALA(**common)
 
     def sampler(self, layout: str, **settings: Any) -> BaseSampler:
         """Eight environments in groups of two."""

@@ -42,6 +42,12 @@ MATRIX = [
     )
 ]
 MATRIX += [
+    Case(env=env, algo=algo, recurrent=recurrent, wait=algo == "appo", extras=env == "box")
+    for env, algo, recurrent in product(
+        ("cartpole", "image", "box"), ("impala", "appo"), ("none", "lstm")
+    )
+]
+MATRIX += [
     Case(env="cartpole", shared=True),
     Case(env="box", algo="a2c", shared=True, extras=True),
     Case(env="image", image="nature", n_itr=4),
@@ -63,6 +69,10 @@ DIAGONAL = [
     (Case(env="image", image="nature", n_itr=3), ["cpu2"]),
     (Case(env="box", recurrent="gru", wait=True, extras=True), ["cpu4", "alternating4"]),
     (Case(env="box", algo="a2c", extras=True, seed=3), ["gpu1", "cpu2"]),
+    (Case(env="cartpole", algo="impala", recurrent="lstm", extras=True), ["cpu2", "gpu2"]),
+    (Case(env="box", algo="impala", wait=True), ["alternating2"]),
+    (Case(env="box", algo="appo", extras=True), ["cpu2", "alternating2"]),
+    (Case(env="cartpole", algo="appo", recurrent="gru", wait=True), ["gpu2"]),
 ]
 
 

@@ -30,15 +30,14 @@ __all__ = ["APPO"]
 class APPO(SurrogateAlgorithm):
     """APPO for every action space, feed-forward or recurrent.
 
-    Samples of the parameters that learn give PPO's loss, with r + γ v' - V of the λ-returns v as
-    the advantage; with λ = 1 that is GAE's.
+    Samples of the parameters that learn give PPO's loss: advantages are then those of GAE(λ).
     """
 
     off_policy: ClassVar[bool] = True
 
     rho_clip: float = 1.0  # ρ̄: what the values converge to
     c_clip: float = 1.0  # c̄: how fast
-    vtrace_lambda: float = 0.95  # λ
+    vtrace_lambda: float = 0.95  # λ, on-policy that of GAE
 
     @property
     def correction(self) -> Correction:

@@ -96,7 +96,7 @@ class IMPALA(OneStepAlgorithm):
     rho_clip: float = 1.0  # ρ̄: what the values converge to
     c_clip: float = 1.0  # c̄: how fast
     pg_rho_clip: float = 1.0  # ρ̄ of the policy gradient
-    vtrace_lambda: float = 1.0  # λ, remark 2
+    vtrace_lambda: float = 1.0  # λ, remark 2; on-policy that of GAE
     learning_rate: float = 6e-4
     learning_rate_schedule: Schedule = "linear"
     value_loss_coeff: float = 0.5  # c₁, of ½ (v - V)²
