@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted(
+    (ROOT / "examples").glob("*.py"), key=lambda path: int(path.name.partition("_")[0])
+)
 PAGES = sorted(
     page
     for page in (ROOT / "docs").glob("*.md")
@@ -32,7 +34,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_examples_are_numbered() -> None:
-    assert [path.name.partition("_")[0] for path in EXAMPLES] == list("123456789")
+    numbers = [int(path.name.partition("_")[0]) for path in EXAMPLES]
+    assert numbers == list(range(1, len(EXAMPLES) + 1))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
