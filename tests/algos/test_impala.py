@@ -1,5 +1,6 @@
 """IMPALA: its loss against rlax and closed forms, ends of episodes, memory, lag, settings."""
 
+import math
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -135,7 +136,8 @@ def test_the_parts_add_up_and_the_lag_is_told():
     torch.testing.assert_close(parts.meanRho, ratio.clamp(max=1.7).mean(), **CLOSE)
 
 
-def test_invalid_steps_may_hold_anything_finite():
+@pytest.mark.parametrize("rho_clip", [1.7, math.inf])
+def test_invalid_steps_may_hold_anything_finite(rho_clip):
     arrays = random_arrays(1, masked=True)
     batch = batch_of(arrays, masked=True)
     # what follows an end is not valid, as where environments wait
@@ -143,10 +145,13 @@ def test_invalid_steps_may_hold_anything_finite():
     valid = torch.cat([torch.ones(1, B, dtype=torch.bool), done[:-1].cumsum(0) == 0])
     batch = batch._replace(valid=valid)
     logits, value = (torch.tensor(array, requires_grad=True) for array in arrays[:2])
-    one = torch.autograd.grad(whole_loss(logits, value, batch).loss, (logits, value))
+    first = whole_loss(logits, value, batch, rho_clip=rho_clip)
+    one = torch.autograd.grad(first.loss, (logits, value))
     wild = [torch.where(valid, each, -1e4) for each in (batch.old_log_prob, batch.reward)]
     other = batch._replace(old_log_prob=wild[0], reward=wild[1])
-    two = torch.autograd.grad(whole_loss(logits, value, other).loss, (logits, value))
+    second = whole_loss(logits, value, other, rho_clip=rho_clip)
+    two = torch.autograd.grad(second.loss, (logits, value))
+    assert torch.equal(torch.stack(first), torch.stack(second))
     assert 0.2 < valid.double().mean() < 0.9
     for found, expected in zip(two, one, strict=True):
         assert torch.equal(found, expected)
@@ -332,6 +337,12 @@ def test_settings_out_of_range_are_refused_by_name(setting, hint):
     with pytest.raises(RlpytError, match=rf"algo\.{name}=.*{hint}") as caught:
         make(IMPALA(**setting), walk(), T=4, B=2)
     assert caught.value.code == "config"
+
+
+def test_every_setting_of_v_trace_is_the_algorithms():
+    settings = {"discount": 0.8, "vtrace_lambda": 0.9, "rho_clip": 2.0, "c_clip": 0.5}
+    algo = IMPALA(**settings, pg_rho_clip=3.0)
+    assert algo.correction == Correction(**settings, pg_rho_clip=3.0)
 
 
 def test_it_may_learn_from_older_samples():

@@ -87,8 +87,8 @@ def impala_loss(
 @final
 @dataclass(kw_only=True)
 class IMPALA(OneStepAlgorithm):
-    """IMPALA for every action space, feed-forward or recurrent; the settings are those for Atari
-    (table G.1).
+    """IMPALA for every action space, feed-forward or recurrent, with the paper's settings for
+    Atari.
     """
 
     off_policy: ClassVar[bool] = True
