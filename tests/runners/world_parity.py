@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 def parts(kind: str) -> tuple[RlAlgorithm, Agent, SerialSampler]:
     """Those of one process; the sampler is the whole world's."""
     box = kind == "sac"
-    env = EnvConfig(id=Drift, kwargs={"continuous": True} if box else {})
+    env = EnvConfig(id=Drift, kwargs={"continuous": box, "length": 0.3})
     sampler = SerialSampler(env=env, batch_T=T, batch_B=B, mid_batch_reset=kind != "ppo-wait")
     model = {"hidden_sizes": (16, 16), "normalize_observation": True}
     if kind.startswith("ppo"):
