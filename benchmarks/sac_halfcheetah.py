@@ -35,6 +35,13 @@ FIELD = (
         variant="compile",
         is_ours=True,
     ),
+    Entry(
+        name="rlpyt-trace",
+        label="rlpyt (trace)",
+        module="ours",
+        variant="trace",
+        is_ours=True,
+    ),
     Entry(name="sb3", label="Stable-Baselines3", module="stable_baselines3", install=SB3),
     Entry(
         name="single-file",

@@ -9,18 +9,19 @@ the order of the norm's sum. The few numbers between parameters are and stay zer
 
 import warnings
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 from torch.nn.parallel import DistributedDataParallel
 
+from rlpyt.algos.traced_gradient import TracedGradient
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
 
-__all__ = ["GradientStep", "build_optimizer"]
+__all__ = ["Compile", "GradientStep", "build_optimizer"]
 
 _FUSED = frozenset({torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD})
 _ELEMENTWISE = _FUSED | {
@@ -36,6 +37,9 @@ _ELEMENTWISE = _FUSED | {
 
 _ALIGNMENT = 64  # bytes, as torch allocates
 
+Compile = bool | Literal["trace"]
+"""True: by torch.compile. "trace": by repeating what the first steps did."""
+
 Loss = tuple[Tensor, Any]  # a scalar to minimise, and a tree of scalars to report
 
 
@@ -49,8 +53,8 @@ class GradientStep:
     takes over, with a warning, where the compiler fails.
 
     In a ``world`` of several processes the gradient is the mean of theirs, exchanged while backward
-    goes on (:class:`~torch.nn.parallel.DistributedDataParallel`; a compiled graph is not
-    interrupted for it): parameters that were equal stay equal.
+    goes on (:class:`~torch.nn.parallel.DistributedDataParallel`; with ``compile``, after it):
+    parameters that were equal stay equal.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class GradientStep:
         OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam,
         optim_kwargs: dict[str, Any] | None = None,
         clip_grad_norm: float | None = None,
-        compile: bool = False,
+        compile: Compile = False,
         world: World | None = None,
     ) -> None:
         """Move the parameters of ``model`` into one vector, and build the optimizer over it."""
@@ -72,10 +76,12 @@ class GradientStep:
         self.vector, self._gradient = _flatten(model)
         chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
         self.optimizer = build_optimizer(OptimCls, self.vector, chosen)
-        self._compiled = self._compile() if compile else None
+        self._compiled = self._compile() if compile is True else None
+        self._traced = TracedGradient(model, loss, self._eager) if compile == "trace" else None
         self._is_proven = False  # whether it was compiled once
         self._total: Callable[..., Loss] = loss
-        if self._world.size > 1:
+        self._overlaps = self._world.size > 1 and compile is False
+        if self._overlaps:
             with warnings.catch_warnings():  # its successor is not in every torch that we take
                 warnings.simplefilter("ignore", FutureWarning)
                 self._total = DistributedDataParallel(
@@ -127,22 +133,29 @@ class GradientStep:
             if self._world.size > 1:
                 norm = self._exchange(gradient, share)
         else:
-            gradient = self._gradient
-            self.vector.grad = gradient.zero_()
-            total, report = self._total(*args)
-            self._backward(total if share is None else total * share)
-            norm = self._clipped(gradient)
+            self.vector.grad = gradient = self._gradient
+            if self._traced is not None:
+                report = self._traced.compute(*args)
+            else:
+                report = self._eager(*args, share=share if self._overlaps else None)
+            is_mean = self._overlaps or self._world.size == 1
+            norm = self._clipped(gradient) if is_mean else self._exchange(gradient, share)
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.step()
         return report, norm
 
-    def _backward(self, total: Tensor) -> None:
+    def _eager(self, *args: Any, share: Tensor | None = None) -> Any:
+        """Write the gradient; returns the report."""
+        self._gradient.zero_()
+        total, report = self._total(*args)
         try:
+            total = total if share is None else total * share
             total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         except RuntimeError as error:
-            if self._world.size == 1:
+            if not self._overlaps:
                 raise
             raise self._world.failure(error) from error
+        return report
 
     def _exchange(self, gradient: Tensor, share: Tensor | None) -> Tensor:
         """The mean of all processes' gradients, clipped; its norm before."""

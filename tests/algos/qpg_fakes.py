@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.agents.qpg_exploration import QpgExploration
+from rlpyt.algos.optimizer import Compile
 from rlpyt.algos.qpg import (
     DDPG,
     REDQ,
@@ -84,7 +85,7 @@ class Case:
         self,
         n_steps: int = 3_000,
         nonlinearity: str = "relu",
-        compiled: bool = False,
+        compiled: Compile = False,
         **replay: Any,
     ) -> MinibatchRl:
         """A small run of four environments."""

@@ -1,5 +1,5 @@
 """Our SAC on HalfCheetah: ``SerialSampler`` and ``MinibatchRl``, one step and one update an
-iteration. Variant "compile": the gradient steps are compiled.
+iteration. Variants "compile" and "trace": the gradient steps are compiled, or traced.
 """
 
 from peers.halfcheetah.settings import SacSettings
@@ -8,6 +8,7 @@ from peers.our_training import train_ticking
 from peers.our_version import version
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.agents.qpg_exploration import QpgExploration
+from rlpyt.algos.optimizer import Compile
 from rlpyt.algos.qpg.sac import SAC
 from rlpyt.envs.build import EnvConfig
 from rlpyt.replays.replay import ReplayBuffer
@@ -15,6 +16,8 @@ from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 
 __all__ = ["make_runner", "train", "version"]
+
+COMPILE: dict[str, Compile] = {"compile": True, "trace": "trace"}
 
 
 def make_runner(settings: SacSettings) -> MinibatchRl:
@@ -28,7 +31,7 @@ def make_runner(settings: SacSettings) -> MinibatchRl:
         n_critics=2,
         critic_kwargs={"hidden_sizes": settings.hidden},
         target_update_tau=settings.tau,
-        compile=settings.variant == "compile",
+        compile=COMPILE.get(settings.variant, False),
     )
     exploration = QpgExploration(random_steps=settings.learning_starts)
     return MinibatchRl(

@@ -14,7 +14,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.optimizer import Compile, GradientStep
 from rlpyt.algos.q_losses import QLosses
 from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
@@ -78,7 +78,7 @@ class QAlgorithm(RlAlgorithm, ABC):
     clip_grad_norm: float | None = 10.0
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1.5e-4})
-    compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
+    compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
 
     @property
     @abstractmethod

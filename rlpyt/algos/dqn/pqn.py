@@ -19,7 +19,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn.base import QInfo, q_agent
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.optimizer import Compile, GradientStep
 from rlpyt.algos.pg.minibatch import check_minibatches, minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
@@ -78,7 +78,7 @@ class PQN(RlAlgorithm):
     clip_grad_norm: float | None = 10.0
     OptimCls: type[torch.optim.Optimizer] = torch.optim.RAdam
     optim_kwargs: dict[str, Any] = field(default_factory=dict)
-    compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
+    compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
 
     def initialize(
         self,

@@ -16,7 +16,7 @@ from torch import Tensor
 from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.optimizer import Compile, GradientStep
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
@@ -91,7 +91,7 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
     reward_clip: float = 10.0  # after normalisation
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
-    compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
+    compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
 
     @property
     @abstractmethod

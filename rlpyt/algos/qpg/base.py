@@ -15,7 +15,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import GradientStep
+from rlpyt.algos.optimizer import Compile, GradientStep
 from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.algos.qpg.actor_critic import ActorCritic, TargetNetwork
 from rlpyt.algos.qpg.batch import QpgBatch, Steps, sequences, transitions
@@ -73,7 +73,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=dict)
     temperature: Temperature | None = None  # of the policy's entropy; None: it has none
-    compile: bool = False  # forward and backward as one compiled graph; needs a C++ compiler on CPU
+    compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], step: StepOf) -> Any:
