@@ -60,6 +60,7 @@ class DoubleBuffer:
 
     @filled.setter
     def filled(self, count: int) -> None:
+        """Let others read so many."""
         self._filled[0] = count
 
     def write(self, itr: int, samples: Samples) -> None:
