@@ -56,13 +56,18 @@ class StraightLine:
         allocated first and filled then.
         """
         reported = {storage_of(self._values[node]) for node in self._output.all_input_nodes}
+        empty = [node for node in self._graph.nodes if node.target in _EMPTY]
+        sources = {storage_of(self._values[node]): node for node in empty}
         for gradient, destination in zip(gradients, destinations, strict=True):
-            if gradient is not None and gradients.count(gradient) == 1:
+            if gradient is not None:
                 value = self._values[gradient]
-                alike = (value.shape, value.stride()) == (destination.shape, destination.stride())
-                if gradient.target in _EMPTY and alike and storage_of(value) not in reported:
-                    self._make_constant(gradient, destination)
-                    continue
+                source = sources.pop(storage_of(value), None)
+                if source is not None and storage_of(value) not in reported:
+                    whole, at = self._values[source], destination.storage_offset()
+                    if whole.numel() == value.numel() and value.stride() == destination.stride():
+                        place = destination.as_strided(whole.shape, whole.stride(), at)
+                        self._make_constant(source, place)
+                        continue
             constant = self._constant(destination)
             with self._graph.inserting_before(self._output):
                 if gradient is None:

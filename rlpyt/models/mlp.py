@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rlpyt.models.linear import LinearFunction, linear_function
+from rlpyt.models.relu_mlp import can_fuse, relu_mlps
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["HIDDEN_GAIN", "Init", "Mlp", "Nonlinearity", "nonlinearity_function", "orthogonal_"]
@@ -20,6 +21,8 @@ Nonlinearity = Literal["tanh", "relu", "elu", "silu", "gelu"]
 
 Init = Literal["orthogonal", "default"]
 """How weights start: orthogonal with zero biases, or torch's own uniform scheme."""
+
+_LARGEST_WEIGHT: Final = 2**18  # numbers; beyond, copies of gradients cost more than calls
 
 HIDDEN_GAIN: Final = math.sqrt(2.0)
 """Gain of orthogonal hidden layers, as in published policy-gradient practice."""
@@ -103,6 +106,10 @@ class Mlp(nn.Module):
         self._has_norms = layer_norm
         self._tail = [] if self.output is None else [_with_function(self.output)]
         self.output_size: int = sizes[-1] if output_size is None else output_size
+        layers = [layer for layer, _function in (*self._chain, *self._tail)]
+        self._largest = max((layer.weight.numel() for layer in layers), default=0)
+        is_plain = nonlinearity == "relu" and not layer_norm and output_size is not None
+        self._is_one_function = is_plain and self._largest <= _LARGEST_WEIGHT
         if init == "orthogonal":
             orthogonal_(self.hidden, HIDDEN_GAIN)
             if self.output is not None:
@@ -110,6 +117,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., input_size] to [..., output_size]."""
+        if self._is_one_function and x.dim() == 2 and can_fuse(x, self._largest):
+            return self._fused(x)
         activation = self.activation
         if self._has_norms:
             return self._normalized(x)
@@ -120,6 +129,11 @@ class Mlp(nn.Module):
             weights = layer._parameters
             x = linear(x, weights["weight"], weights["bias"])  # type: ignore[arg-type]  # never None
         return x
+
+    def _fused(self, x: Tensor) -> Tensor:
+        layers = [layer for layer, _function in (*self._chain, *self._tail)]
+        weights = [layer.weight.t().unsqueeze(0) for layer in layers]
+        return relu_mlps(x, weights, [layer.bias.view(1, 1, -1) for layer in layers])[0]
 
     def _normalized(self, x: Tensor) -> Tensor:
         for layer, norm in zip(self.hidden, self.norms, strict=True):

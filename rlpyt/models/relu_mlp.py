@@ -126,5 +126,7 @@ def _weight_gradient(x: Tensor, gradient: Tensor, into: Tensor) -> None:
         torch.mv(x.t(), gradient[:, 0], out=into[:, 0])
     elif gradient.shape[1] < x.shape[1]:
         into.t().copy_(onednn_product(gradient.t().contiguous(), x.t()))
+    elif gradient.shape[1] == x.shape[1] and not into.is_contiguous():
+        into.t().copy_(onednn_product(gradient.t(), x.t()))
     else:
         into.copy_(onednn_product(x.t(), gradient.t()))

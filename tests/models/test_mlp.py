@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from rlpyt.models import mlp as module
 from rlpyt.models.mlp import Mlp, nonlinearity_function
 from rlpyt.utils.errors import RlpytError
 
@@ -59,3 +60,48 @@ def test_default_init_keeps_torch_s_uniform_bound():
 def test_unknown_nonlinearity_names_the_nearest():
     with pytest.raises(RlpytError, match=r"nonlinearity='relus'.*did you mean 'relu'"):
         nonlinearity_function("relus")
+
+
+needs_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
+)
+
+
+@needs_onednn
+@pytest.mark.parametrize("sizes", [(128, 128), (160, 96), (96, 160), (128,)])
+@pytest.mark.parametrize("output_size", [1, 6])
+def test_large_layers_with_relu_are_one_function_of_the_same_values(sizes, output_size):
+    mlp = Mlp(9, sizes, output_size, "relu", init="default")
+    layers = [*mlp.hidden, mlp.output]
+    x = torch.randn(128, 9, requires_grad=True)
+    twin = x.detach().clone().requires_grad_()
+    expected = twin
+    for layer in layers:
+        hidden = expected if layer is mlp.hidden[0] else expected.relu()
+        expected = nn.functional.linear(hidden, layer.weight, layer.bias)
+    output = mlp(x)
+    assert output.shape == (128, output_size)
+    torch.testing.assert_close(output, expected)
+    parameters = list(mlp.parameters())
+    found = torch.autograd.grad(output.square().sum(), [x, *parameters])
+    wanted = torch.autograd.grad(expected.square().sum(), [twin, *parameters])
+    for gradient, reference in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=1e-4, atol=1e-4)
+
+
+@needs_onednn
+def test_one_function_is_for_large_batches_of_plain_relu(monkeypatch):
+    seen = []
+    fused = module.relu_mlps
+    monkeypatch.setattr(module, "relu_mlps", lambda *given: seen.append(1) or fused(*given))
+    x = torch.randn(128, 9)
+    Mlp(9, (128, 128), 3, "relu")(x)
+    assert seen == [1]
+    Mlp(9, (128, 128), 3, "tanh")(x)
+    Mlp(9, (128, 128), 3, "relu", layer_norm=True)(x)
+    Mlp(9, (128, 128), nonlinearity="relu")(x)
+    Mlp(9, (128, 128), 3, "relu")(x[:1])
+    Mlp(9, (128, 128), 3, "relu")(x.unsqueeze(0))
+    Mlp(9, (128, 128), 3, "relu").double()(x.double())
+    Mlp(9, (1024, 512), 3, "relu")(x)
+    assert seen == [1]
