@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 from torch.nn.parallel import DistributedDataParallel
 
+from rlpyt.algos.flat import flatten, padded, view_as
 from rlpyt.algos.traced_gradient import TracedGradient
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
 
-__all__ = ["Compile", "GradientStep", "build_optimizer"]
+__all__ = ["Compile", "GradientStep", "Precision", "build_optimizer"]
 
 _FUSED = frozenset({torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD})
 _ELEMENTWISE = _FUSED | {
@@ -35,10 +36,13 @@ _ELEMENTWISE = _FUSED | {
     torch.optim.Rprop,
 }
 
-_ALIGNMENT = 64  # bytes, as torch allocates
+Compile = bool | Literal["trace", "graphs"]
+"""True: by torch.compile; "graphs": and launched as one, on an accelerator that can. "trace": by
+repeating what the first steps did.
+"""
 
-Compile = bool | Literal["trace"]
-"""True: by torch.compile. "trace": by repeating what the first steps did."""
+Precision = Literal["float32", "bfloat16"]
+"""Of matrix products and convolutions; parameters, and what is sensitive, stay float32."""
 
 Loss = tuple[Tensor, Any]  # a scalar to minimise, and a tree of scalars to report
 
@@ -66,17 +70,21 @@ class GradientStep:
         optim_kwargs: dict[str, Any] | None = None,
         clip_grad_norm: float | None = None,
         compile: Compile = False,
+        precision: Precision = "float32",
         world: World | None = None,
     ) -> None:
         """Move the parameters of ``model`` into one vector, and build the optimizer over it."""
         self._model = model
+        if precision != "float32":
+            loss = _in_precision(loss, precision, next(model.parameters()).device)
         self._loss = loss
         self._clip = clip_grad_norm
         self._world = world or World()
-        self.vector, self._gradient = _flatten(model)
+        self.vector, self._gradient = flatten(model)
         chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
         self.optimizer = build_optimizer(OptimCls, self.vector, chosen)
-        self._compiled = self._compile() if compile is True else None
+        by_compiler = compile is True or compile == "graphs"
+        self._compiled = self._compile(graphs=compile == "graphs") if by_compiler else None
         self._traced = TracedGradient(model, loss, self._eager) if compile == "trace" else None
         self._is_proven = False  # whether it was compiled once
         self._total: Callable[..., Loss] = loss
@@ -88,16 +96,16 @@ class GradientStep:
                     _LossModule(model, loss), broadcast_buffers=False
                 )
 
-    def _compile(self) -> Callable[..., Any]:
+    def _compile(self, *, graphs: bool) -> Callable[..., Any]:
         named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
         names = [f"model.{name}" for name, _p in named]
         parameters = [parameter.detach() for _name, parameter in named]
-        sizes = [_padded(parameter) for parameter in parameters]
+        sizes = [padded(parameter) for parameter in parameters]
         module = _LossModule(self._model, self._loss)
 
         def loss_of(vector: Tensor, *args: Any) -> Loss:
             parts = torch.split(vector, sizes)
-            views = [_view_as(*pair) for pair in zip(parts, parameters, strict=True)]
+            views = [view_as(*pair) for pair in zip(parts, parameters, strict=True)]
             result: Loss = functional_call(module, dict(zip(names, views, strict=True)), args)
             return result
 
@@ -111,6 +119,11 @@ class GradientStep:
 
         # On a CPU the generated wrapper in C++ saves a tenth of a small network's step.
         on_cpu = self.vector.device.type == "cpu"
+        if on_cpu and graphs:
+            what = "algo.compile='graphs' on a CPU"
+            raise RlpytError("config", what, hint="use an accelerator, or compile=true or trace")
+        if graphs:
+            return torch.compile(own_gradient, mode="reduce-overhead")
         compiled: Callable[..., Any] = torch.compile(
             own_gradient, options={"cpp_wrapper": True} if on_cpu else None
         )
@@ -229,6 +242,21 @@ def build_optimizer(
         raise RlpytError("config", what, hint="see torch.optim") from error
 
 
+def _in_precision(
+    loss: Callable[..., Loss], precision: Precision, device: torch.device
+) -> Callable[..., Loss]:
+    """``loss`` with its products in ``precision``."""
+    if precision != "bfloat16":
+        what = f"algo.precision={precision!r}"
+        raise RlpytError("config", what, hint="use 'float32' or 'bfloat16'")
+
+    def rounded(*args: Any) -> Loss:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return loss(*args)
+
+    return rounded
+
+
 @final
 class _LossModule(nn.Module):
     """The loss as a module around the model, so that ``functional_call`` can swap the model's
@@ -242,44 +270,3 @@ class _LossModule(nn.Module):
 
     def forward(self, *args: Any) -> Loss:
         return self.loss(*args)
-
-
-def _flatten(model: nn.Module) -> tuple[Tensor, Tensor]:
-    """Make every trainable parameter, and its gradient, a view of one vector; return both."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    kinds = {(parameter.dtype, parameter.device) for parameter in parameters}
-    if len(kinds) != 1:
-        raise RlpytError(
-            "model",
-            "trainable parameters of one optimizer must share dtype and device, "
-            f"found {sorted(map(str, kinds))}",
-        )
-    sizes = [_padded(parameter) for parameter in parameters]
-    vector = torch.zeros(sum(sizes), dtype=parameters[0].dtype, device=parameters[0].device)
-    gradient = torch.zeros_like(vector)
-    parts = zip(parameters, torch.split(vector, sizes), torch.split(gradient, sizes), strict=True)
-    for parameter, values, gradients in parts:
-        view = _view_as(values, parameter)
-        view.copy_(parameter.detach())
-        parameter.grad = _view_as(gradients, parameter)
-        parameter.data = view
-    return vector.requires_grad_(), gradient
-
-
-def _view_as(part: Tensor, parameter: Tensor) -> Tensor:
-    """The first numbers of ``part`` in the shape of ``parameter``, and in its order in memory where
-    that is channels_last: convolutions would rearrange their weights in every call.
-    """
-    shape, numbers = parameter.shape, part[: parameter.numel()]
-    if parameter.dim() != 4 or not parameter.is_contiguous(memory_format=torch.channels_last):
-        return numbers.view(shape)
-    n_out, n_in, height, width = shape
-    return numbers.view(n_out, height, width, n_in).permute(0, 3, 1, 2)
-
-
-def _padded(parameter: Tensor) -> int:
-    """Numbers that ``parameter`` takes in the vector: each begins where a tensor of its own would,
-    for matrix products may sum in another order elsewhere. A worker's copy gives the same floats.
-    """
-    unit = max(1, _ALIGNMENT // parameter.element_size())
-    return -(-parameter.numel() // unit) * unit

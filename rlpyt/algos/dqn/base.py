@@ -14,7 +14,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep
+from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.q_losses import QLosses
 from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
@@ -79,6 +79,7 @@ class QAlgorithm(RlAlgorithm, ABC):
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1.5e-4})
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
+    precision: Precision = "float32"  # of products and convolutions in the loss
 
     @property
     @abstractmethod
@@ -127,6 +128,7 @@ class QAlgorithm(RlAlgorithm, ABC):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            precision=self.precision,
             world=self._world,
         )
         self.target: DqnModel = deepcopy(self.agent.model).requires_grad_(False)

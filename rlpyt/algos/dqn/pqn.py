@@ -19,7 +19,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn.base import QInfo, q_agent
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep
+from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.pg.minibatch import check_minibatches, minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
@@ -79,6 +79,7 @@ class PQN(RlAlgorithm):
     OptimCls: type[torch.optim.Optimizer] = torch.optim.RAdam
     optim_kwargs: dict[str, Any] = field(default_factory=dict)
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
+    precision: Precision = "float32"  # of products and convolutions in the loss
 
     def initialize(
         self,
@@ -114,6 +115,7 @@ class PQN(RlAlgorithm):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            precision=self.precision,
             world=self._world,
         )
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep
+from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
@@ -126,6 +126,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
+    precision: Precision = "float32"  # of products and convolutions in the loss
 
     @property
     @abstractmethod
@@ -169,6 +170,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            precision=self.precision,
             world=self._world,
         )
 

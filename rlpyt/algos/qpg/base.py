@@ -15,7 +15,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep
+from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.algos.qpg.actor_critic import ActorCritic, TargetNetwork
 from rlpyt.algos.qpg.batch import QpgBatch, Steps, sequences, transitions
@@ -74,6 +74,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     optim_kwargs: dict[str, Any] = field(default_factory=dict)
     temperature: Temperature | None = None  # of the policy's entropy; None: it has none
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
+    precision: Precision = "float32"  # of products and convolutions in the loss
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], step: StepOf) -> Any:
@@ -163,6 +164,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             optim_kwargs=self.optim_kwargs,
             clip_grad_norm=self.clip_grad_norm,
             compile=self.compile,
+            precision=self.precision,
             world=self._world,
         )
 
@@ -183,19 +185,18 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Append the batch [T, B]; then the gradient steps that are due."""
         rate, policy_rate = self._rates(itr)
-        critic: tuple[list[NamedTuple], list[Tensor]] = ([], [])
-        policy: tuple[list[NamedTuple], list[Tensor]] = ([], [])
+        critic: list[tuple[NamedTuple, Tensor]] = []
+        policy: list[tuple[NamedTuple, Tensor]] = []
         for replayed in self._loop.batches(itr, samples):
             batch = self._seen(replayed)
             noise = self._noise(batch.following, "critic")
-            report = self._critic_step.step(rate, batch, noise, replayed.is_weight)
-            (info, priority), norm = report
-            _record(critic, info, norm)
+            (info, priority), norm = self._critic_step.step(rate, batch, noise, replayed.is_weight)
+            critic.append((info, norm))
             if self.replay.prioritized is not None:
                 self.replay.update_priorities(replayed.indices, priority)
             self._updates += 1
             if self._updates % self.policy_delay == 0:
-                _record(policy, *self._improve(policy_rate, batch))
+                policy.append(self._improve(policy_rate, batch))
             if self._updates % self.target_update_interval == 0:
                 for update in self._target_updates:
                     update.step(self.target_update_tau)
@@ -203,7 +204,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             model.update_normalizer(samples.observation, samples.valid, self._world)
         if self.batch_renorm and self._world.size > 1:
             self._share_statistics()
-        return {**opt_info(*critic, "qGradNorm"), **opt_info(*policy, "piGradNorm")}
+        return {**_report(critic, "qGradNorm"), **_report(policy, "piGradNorm")}
 
     def _share_statistics(self) -> None:
         """Running averages of batches become all processes' mean; other statistics are exact."""
@@ -214,8 +215,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def _rates(self, itr: int) -> tuple[float, float]:
         """Of the critics, and of the policy."""
-        own = self.policy_learning_rate
-        schedule, n_itr = self.learning_rate_schedule, self._n_itr
+        own, schedule, n_itr = self.policy_learning_rate, self.learning_rate_schedule, self._n_itr
         policy_rate = self.learning_rate if own is None else own
         critic = scheduled(self.learning_rate, schedule, itr, n_itr)
         return critic, scheduled(policy_rate, schedule, itr, n_itr)
@@ -225,8 +225,8 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         if isinstance(replayed, ReplaySamples):
             return transitions(replayed)
         burn_in = self.replay.burn_in
-        networks = (self.online, self.target)
-        return sequences(replayed, burn_in, *(pair.states(replayed, burn_in) for pair in networks))
+        states = (pair.states(replayed, burn_in) for pair in (self.online, self.target))
+        return sequences(replayed, burn_in, *states)
 
     def _noise(self, steps: Steps, step: StepOf) -> Any:
         return self.draw(self._rng, tuple(steps.inputs.reset.shape), step)
@@ -246,7 +246,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         for parameter in self._critic_parameters:
             parameter.requires_grad_(True)
         if self.temperature is not None:
-            entropy = report.entropy if share is None else report.entropy * share
+            entropy = report.entropy * (1.0 if share is None else share)
             self.temperature.step(learning_rate, self._world.mean_(entropy))
         return report, norm
 
@@ -295,6 +295,5 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         return parts if self.temperature is None else {**parts, "temperature": self.temperature}
 
 
-def _record(rows: tuple[list[NamedTuple], list[Tensor]], info: NamedTuple, norm: Tensor) -> None:
-    rows[0].append(info)
-    rows[1].append(norm)
+def _report(rows: list[tuple[NamedTuple, Tensor]], norm: str) -> OptInfo:
+    return opt_info([info for info, _norm in rows], [found for _info, found in rows], norm)
