@@ -1,6 +1,6 @@
 """Asynchronous learning: the next batch is sampled while the last one is learned from."""
 
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import final
@@ -11,7 +11,7 @@ from rlpyt.data import BatchSpec
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.loop import TrainingLoop
-from rlpyt.runners.ranks import Seat, hosted, launched_seat, seated, watched
+from rlpyt.runners.ranks import Seat, check_processes, hosted, launched_seat, seated, watched
 from rlpyt.samplers.async_ import SamplerProcess, SharedBatches
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.samplers.processes import StartMethod
@@ -69,11 +69,10 @@ class AsyncRl(BaseRunner):
                 self._start(roles, replace(first, rank=r, local_rank=r), resume)
                 for r in range(1, self.world_size)
             ]
-            stack.enter_context(watched(roles))
             device = first.device(self.device)
-            world = stack.enter_context(seated(first, device, store))
+            world = stack.enter_context(seated(first, device, store, roles.check))
             source = self._source(roles, learners)
-            self._loop(source, world, device).run(logger, resume=resume)
+            self._loop(source, world, device, watched(roles)).run(logger, resume=resume)
 
     def _start(self, roles: Roles, seat: Seat, resume: bool) -> Role:
         setup = _RankSetup(fresh(self), seat, resume)
@@ -95,6 +94,7 @@ class AsyncRl(BaseRunner):
         source: SampleSource,
         world: World | None = None,
         device: torch.device | None = None,
+        watch: AbstractContextManager[None] | None = None,
     ) -> TrainingLoop:
         T, B = self.sampler.batch_spec
         return TrainingLoop(
@@ -104,6 +104,7 @@ class AsyncRl(BaseRunner):
             batch_spec=BatchSpec(T, B // self.world_size),
             eval_sampler=_serial(self.sampler),
             device=device,
+            watch=watch,
         )
 
     def _check(self) -> None:
@@ -121,8 +122,7 @@ class AsyncRl(BaseRunner):
         if self.sampler.batch_B % self.world_size:
             what = f"sampler.batch_B={self.sampler.batch_B} for world_size={self.world_size}"
             raise RlpytError("config", what, hint="use a multiple")
-        if self.timeout <= 0:
-            raise RlpytError("config", f"timeout={self.timeout}", hint="use more than 0 seconds")
+        check_processes(self.timeout, self.start_method)
         launched = launched_seat(self.timeout)
         if launched is not None and launched.size > 1:
             what = f"AsyncRl in {launched.size} processes of torchrun"

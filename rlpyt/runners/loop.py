@@ -46,15 +46,18 @@ class TrainingLoop:
         batch_spec: BatchSpec | None = None,
         eval_sampler: BaseSampler | None = None,
         device: torch.device | None = None,
+        watch: AbstractContextManager[None] | None = None,
     ) -> None:
         """``batch_spec`` is of the batches that ``source`` gives here, ``eval_sampler`` steps the
         environments of evaluations, ``device`` is where to learn: by default as in ``runner``.
+        Errors are told as ``watch`` has them, around all that is done.
         """
         self._runner, self._source = runner, source
         self._world = world or World()
         self._spec = batch_spec or runner.sampler.batch_spec
         self._eval_sampler = eval_sampler or runner.sampler
         self._device = device
+        self._watch = watch or nullcontext()
         self._evaluator = runner.evaluator if self._world.is_first else None
         self._saver: RunSaver | None = None
         self._logger: Logger | None = None
@@ -67,10 +70,9 @@ class TrainingLoop:
         """From the start, or from the newest checkpoint, to the end."""
         runner, world = self._runner, self._world
         self._logger = logger = logger if world.is_first else None
-        resume = world.gather(resume)[0]
         with self._started(logger, resume) as (stop, bar):
             stopped = False
-            if not resume:
+            if not self._resumes:
                 if runner.evaluator is not None:
                     self._log_row(logger, bar)
                 self._save(needed=True)
@@ -104,10 +106,12 @@ class TrainingLoop:
             if logger is not None:
                 stack.enter_context(self._errors_logged(logger))
                 stack.enter_context(RunState(logger.run_dir, stop))
+            stack.enter_context(self._watch)
             stack.callback(self._shutdown)
             stack.callback(torch.set_num_threads, torch.get_num_threads())
-            self._build(logger, resume)
-            if resume:
+            self._resumes = self._world.gather(resume)[0]
+            self._build(logger)
+            if self._resumes:
                 self._resume()
             if logger is not None:
                 announce(logger, self._runner, self._source.plan(), self._itr)
@@ -138,7 +142,7 @@ class TrainingLoop:
                 stack.callback(self._eval_sampler.shutdown)
             stack.callback(self._source.shutdown)
 
-    def _build(self, logger: Logger | None, resume: bool) -> None:
+    def _build(self, logger: Logger | None) -> None:
         """Initialise agent, source and algorithm, in that order: each needs the one before."""
         runner, world = self._runner, self._world
         if runner.torch_threads is not None:
@@ -146,7 +150,7 @@ class TrainingLoop:
         keep_freed_memory()
         check_ranks_agree(runner, world)
         if logger is not None:
-            log_settings(logger, runner, self._source.plan(), resume=resume)
+            log_settings(logger, runner, self._source.plan(), resume=self._resumes)
         self._go_to(0)
         log_steps = runner.log_interval_steps or max(1, runner.n_steps // 50)
         self._log_interval = max(1, log_steps // runner.steps_per_itr)

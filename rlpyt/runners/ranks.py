@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,15 +18,18 @@ from torch.distributed import (  # type: ignore[attr-defined]  # torch does not 
     rendezvous,
 )
 
+from rlpyt.samplers.processes import check_start_method
 from rlpyt.samplers.role import Roles
 from rlpyt.utils.device import collective_backend, rank_device, resolve_device
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
 
-__all__ = ["Seat", "hosted", "launched_seat", "seated", "watched"]
+__all__ = ["Seat", "check_processes", "hosted", "launched_seat", "seated", "watched"]
 
 _LOOPBACK = "127.0.0.1"
-_PATIENCE = 2.0  # seconds for a process that has failed to say why
+_PATIENCE = 1.0  # seconds for a process that has failed to say why
+_START_PATIENCE = 120.0  # seconds that a process may take to start, over its timeout
+_TICK = 0.02  # seconds between two looks whether all have started
 
 
 @final
@@ -55,9 +59,23 @@ def launched_seat(timeout: float) -> Seat | None:
     return Seat(rank=rank, size=size, local_rank=local_rank, port=None, timeout=timeout)
 
 
+def check_processes(timeout: float, start_method: str) -> None:
+    """Raise for settings of a runner that starts processes that cannot be."""
+    if timeout <= 0:
+        raise RlpytError("config", f"timeout={timeout}", hint="use more than 0 seconds")
+    check_start_method("start_method", start_method)
+
+
 @contextmanager
-def seated(seat: Seat, device: torch.device, store: Store | None = None) -> Iterator[World]:
-    """Inside, this process exchanges with the others; ``store`` is the first one's own."""
+def seated(
+    seat: Seat,
+    device: torch.device,
+    store: Store | None = None,
+    check: Callable[[], None] | None = None,
+) -> Iterator[World]:
+    """Inside, this process exchanges with the others; ``store`` is the first one's own, ``check``
+    raises what became of those that it has started.
+    """
     limit = timedelta(seconds=seat.timeout)
     if device.type != "cpu":
         torch.accelerator.set_device_index(device.index or 0)
@@ -66,6 +84,8 @@ def seated(seat: Seat, device: torch.device, store: Store | None = None) -> Iter
         own, _rank, _size = next(rendezvous("env://", timeout=limit))
     else:
         own = store or TCPStore(_LOOPBACK, seat.port, seat.size, False, timeout=limit)
+    if seat.port is not None:
+        _wait_for_all(own, seat.size, _START_PATIENCE + seat.timeout, check)
     with _on_loopback(seat.port is not None):
         dist.init_process_group(
             backend if device.type == "cpu" else f"cpu:gloo,{device.type}:{backend}",
@@ -74,11 +94,27 @@ def seated(seat: Seat, device: torch.device, store: Store | None = None) -> Iter
             world_size=seat.size,
             timeout=limit,
         )
-    world = World(seat.rank, seat.size, store=PrefixStore("world", own), timeout=seat.timeout)
+    world = World(
+        seat.rank, seat.size, store=PrefixStore("world", own), timeout=seat.timeout, check=check
+    )
     try:
         yield world
     finally:
         world.leave()
+
+
+def _wait_for_all(
+    store: Store, size: int, seconds: float, check: Callable[[], None] | None
+) -> None:
+    """Until all processes have started, which takes some longer than exchanges may."""
+    store.add("started", 1)
+    deadline = time.monotonic() + seconds
+    while store.add("started", 0) < size:
+        if check is not None:
+            check()
+        if time.monotonic() > deadline:
+            raise RlpytError("rank", f"not all of {size} ranks have started in {seconds:g} s")
+        time.sleep(_TICK)
 
 
 @contextmanager

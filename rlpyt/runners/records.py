@@ -178,6 +178,7 @@ class RunRecords:
             "opt_info": {name: list(values) for name, values in self._opt_info.items()},
             "row_steps": self._row_steps,
             "row_updates": self._row_updates,
+            "row_lags": list(self._row_times.lags),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -189,6 +190,7 @@ class RunRecords:
         self._trajs = deque(state["trajs"], maxlen=self.window)
         self._opt_info = {name: list(values) for name, values in state["opt_info"].items()}
         self._row_steps, self._row_updates = state["row_steps"], state["row_updates"]
+        self._row_times = SamplerTimes(lags=tuple(state["row_lags"]))
         self._row_clock = time.perf_counter() - state["row_time"]
 
 

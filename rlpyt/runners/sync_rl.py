@@ -10,7 +10,7 @@ import torch
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.loop import TrainingLoop
-from rlpyt.runners.ranks import Seat, hosted, launched_seat, seated, watched
+from rlpyt.runners.ranks import Seat, check_processes, hosted, launched_seat, seated, watched
 from rlpyt.samplers.processes import StartMethod
 from rlpyt.samplers.requests import receive
 from rlpyt.samplers.role import Roles
@@ -73,6 +73,7 @@ class SyncRl(BaseRunner):
         """As :class:`BaseRunner`. Under torchrun only the first process's ``logger`` is used."""
         size = self.n_ranks
         self.check()
+        check_processes(self.timeout, self.start_method)
         launched = launched_seat(self.timeout)
         if launched is not None:
             _learn(self, launched, logger, resume)
@@ -89,10 +90,10 @@ class SyncRl(BaseRunner):
                 seat = replace(first, rank=rank, local_rank=rank)
                 setup = _RankSetup(fresh(self), seat, resume)
                 roles.start(f"rank {rank}", _rank_main, setup, torch_threads=threads)
-            with watched(roles), seated(first, first.device(self.device), store) as world:
-                loop = TrainingLoop(
-                    self, self.sampler, world=world, device=first.device(self.device)
-                )
+            device = first.device(self.device)
+            with seated(first, device, store, roles.check) as world:
+                watch = watched(roles)
+                loop = TrainingLoop(self, self.sampler, world=world, device=device, watch=watch)
                 loop.run(logger, resume=resume)
 
 

@@ -3,7 +3,6 @@ from.
 """
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import reduction
@@ -105,8 +104,9 @@ class SamplerProcess:
         self._n_itr, self._lockstep, self._timeout = n_itr, lockstep, timeout
         self._requested: tuple[int, int] | None = None  # iteration asked for, and the parameters'
         self._arrived: _Batch | None = None
+        self._is_idle = False  # the process has replied to everything
         self._wait = 0.0  # seconds
-        self._lags: Counter[int] = Counter()
+        self._lags = [0, 0]  # batches by how many iterations old their parameters were
 
     def initialize(
         self,
@@ -132,7 +132,7 @@ class SamplerProcess:
         self._params = SharedParams.allocate(agent.state_dict())
         self._role: Role = self._roles.start("sampler", _serve, setup, torch_threads=1)
         self._role.send(self._params.block.layout, [self._params.block.fd])
-        handover = self._role.receive(self._timeout)
+        handover = self._hear()
         block = SharedBlock(self._role.receive_fd(), handover.layout)
         self.buffer = DoubleBuffer(block)
         for learner in self._learners:
@@ -166,12 +166,12 @@ class SamplerProcess:
         batch before has arrived.
         """
         self._params.publish(self._agent.state_dict())
-        self._role.send(_Collect(itr))
+        self._tell(_Collect(itr))
         self._requested = (itr, version)
 
     def _receive(self) -> _Batch:
         assert self._requested is not None
-        trajs = self._role.receive(self._timeout)
+        trajs = self._hear()
         (itr, version), self._requested = self._requested, None
         return _Batch(itr, version, trajs)
 
@@ -179,33 +179,42 @@ class SamplerProcess:
         """What the process replies, once it is through with its batch."""
         if self._requested is not None:
             self._arrived = self._receive()
+        self._tell(request)
+        return self._hear(patience)
+
+    def _tell(self, request: Any) -> None:
+        self._is_idle = False
         self._role.send(request)
-        return self._role.receive(self._timeout * patience)
+
+    def _hear(self, patience: float = 1.0) -> Any:
+        found = self._role.receive(self._timeout * patience, self._roles.check)
+        self._is_idle = True
+        return found
 
     def times(self) -> SamplerTimes:
         """The sampler's; waiting is this process's."""
         times: SamplerTimes = self._ask(_Times())
-        lags = tuple(self._lags[lag] for lag in range(2))
-        return replace(times, wait=self._wait, lags=lags)
+        return replace(times, wait=self._wait, lags=tuple(self._lags))
 
     def state_dict(self) -> dict[str, Any]:
         """The sampler's, and the batch that is not learned from yet."""
         sampler, batch = self._ask(_State()), self._arrived
         pending = None
         if batch is not None:
-            half = leaves(self.buffer.halves[batch.itr % 2])
+            copy = leaves(self.buffer.copied(batch.itr))
             pending = {
                 "itr": batch.itr,
                 "version": batch.version,
                 "trajs": [dict(vars(traj)) for traj in batch.trajs],
-                "leaves": {str(i): leaf.clone() for i, leaf in enumerate(half)},
+                "leaves": {str(i): leaf for i, leaf in enumerate(copy)},
             }
-        return {"sampler": sampler, "pending": pending}
+        return {"sampler": sampler, "pending": pending, "lags": list(self._lags)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._params.publish(self._agent.state_dict())
         self._ask(_Load(state["sampler"]), _REPLAY_PATIENCE)
+        self._lags = list(state["lags"])
         self._arrived, pending = None, state["pending"]
         if pending is not None:
             half = leaves(self.buffer.halves[pending["itr"] % 2])
@@ -215,7 +224,12 @@ class SamplerProcess:
             self._arrived = _Batch(pending["itr"], pending["version"], trajs)
 
     def shutdown(self) -> None:
-        """Nothing: the process ends with the other roles."""
+        """Have the process close its environments, where it listens; it ends with the other roles
+        at the latest.
+        """
+        if self._is_idle:
+            self._is_idle = False
+            self._role.end()
 
 
 @final

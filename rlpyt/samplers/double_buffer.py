@@ -77,3 +77,13 @@ class DoubleBuffer:
                 leaves(half.final_observation), leaves(samples.final_observation), strict=True
             ):
                 to[done] = leaf[done]
+
+    def copied(self, itr: int) -> Samples:
+        """The batch of ``itr``, the same for the same run: what stood before where no episode ended
+        is left out of the final observations.
+        """
+        half = self.halves[itr % 2]
+        copy: Samples = buffer_map(torch.clone, half)
+        for leaf in leaves(copy.final_observation):
+            leaf[~half.done] = 0
+        return copy

@@ -13,7 +13,7 @@ from rlpyt.samplers.failure import WorkerLostError
 from rlpyt.samplers.parts import Span
 from rlpyt.samplers.plan import WorkerPlan, plan_workers
 from rlpyt.samplers.pool import WorkerPool
-from rlpyt.samplers.processes import StartMethod
+from rlpyt.samplers.processes import StartMethod, check_start_method
 from rlpyt.samplers.remote import RemoteCollector
 from rlpyt.samplers.requests import WorkerSetup
 from rlpyt.samplers.workers import OnWorkerFailure, RestartBudget, Workers, raise_lost
@@ -158,13 +158,7 @@ class ParallelSampler(BaseSampler, ABC):
             warnings.warn(warning, RuntimeWarning, stacklevel=3)
 
     def _check(self) -> None:
-        if self.start_method not in ("forkserver", "spawn"):
-            raise RlpytError(
-                "config",
-                f"sampler.start_method={self.start_method!r}",
-                hint='use "forkserver" or "spawn": a fork copies locks and device contexts that '
-                "do not survive it",
-            )
+        check_start_method("sampler.start_method", self.start_method)
         if self.worker_timeout <= 0:
             what = f"sampler.worker_timeout={self.worker_timeout}"
             raise RlpytError("config", what, hint="use a number of seconds above 0")

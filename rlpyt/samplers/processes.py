@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pickle import PicklingError
-from typing import Literal
+from typing import Literal, get_args
 
 from rlpyt.utils.errors import RlpytError
 
@@ -18,6 +18,7 @@ __all__ = [
     "cannot_send",
     "cannot_start",
     "check_descriptors",
+    "check_start_method",
     "process_context",
     "start_process",
 ]
@@ -70,6 +71,17 @@ def cannot_start(error: Exception) -> RlpytError:
     what = f"cannot start a worker process: {error}"
     hint = "use fewer workers (sampler.n_workers), or raise the limits (ulimit -n, ulimit -u)"
     return RlpytError("worker", what, hint=hint)
+
+
+def check_start_method(name: str, method: str) -> None:
+    """Raise where setting ``name`` is no StartMethod."""
+    if method not in get_args(StartMethod):
+        raise RlpytError(
+            "config",
+            f"{name}={method!r}",
+            hint='use "forkserver" or "spawn": a fork copies locks and device contexts that do not '
+            "survive it",
+        )
 
 
 def check_descriptors(n_workers: int) -> None:

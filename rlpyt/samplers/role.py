@@ -30,6 +30,7 @@ __all__ = ["Role", "Roles"]
 _TICK = 0.2  # seconds between two looks at who is alive
 _START_PATIENCE = 120.0  # seconds that a process may take to start, over its deadline
 _GRACE = 5.0  # seconds to end by itself
+_HURRIED_GRACE = 0.5  # the same where something has failed
 
 Body = Callable[[Any, Connection], None]
 """What a role does: its setup, and its end of the pipe to the first process."""
@@ -65,11 +66,13 @@ class Role:
         except OSError:
             raise self._gone() from None
 
-    def receive(self, timeout: float) -> Any:
-        """What it says next, within ``timeout`` seconds."""
+    def receive(self, timeout: float, watch: Callable[[], None] | None = None) -> Any:
+        """What it says next, within ``timeout`` seconds; ``watch`` looks after others meanwhile."""
         deadline = time.monotonic() + timeout + (0.0 if self._ready else _START_PATIENCE)
         while not self._pipe.poll(_TICK):
             self.check()
+            if watch is not None:
+                watch()
             if time.monotonic() > deadline:
                 raise self._hanging(timeout)
         self._ready = True
@@ -84,9 +87,26 @@ class Role:
         return self._pipe.poll()
 
     def check(self) -> None:
-        """Raise where it has died."""
+        """Raise where it has died, and said no more."""
         if not process_is_alive(self.pid) and not self._pipe.poll():
             raise self._gone()
+
+    def check_alive(self) -> None:
+        """Raise where it has died, whatever it has said; what it failed with, if it said so."""
+        if not process_is_alive(self.pid):
+            raise self._gone()
+
+    def end(self) -> None:
+        """Let it end by itself, where it listens; raise what it fails with then."""
+        self.ask_to_quit()
+        connection.wait([self._pipe, self.process.sentinel], _GRACE)
+        self.raise_last_words()
+
+    def raise_last_words(self) -> None:
+        """Raise what it has failed with, if it said so and nobody has heard it yet."""
+        with suppress(EOFError, OSError):
+            if self._pipe.poll() and isinstance(last := receive(self._pipe), Failure):
+                raise self._failed(last)
 
     def _message(self) -> Any:
         try:
@@ -107,25 +127,29 @@ class Role:
         return told
 
     def _gone(self) -> RlpytError:
-        with suppress(EOFError, OSError):  # what it said before it went
-            if self._pipe.poll():
-                last = receive(self._pipe)
-                if isinstance(last, Failure):
-                    return self._failed(last)
+        try:
+            self.raise_last_words()
+        except RlpytError as failed:
+            return failed
         self.process.join(1.0)
         oom, where = oom_kills() > self._oom_kills, f"pid {self.pid}"
         starting = not self._ready
         return died(self.process.exitcode, self.name, where, starting=starting, oom=oom)
 
     def _hanging(self, seconds: float) -> RlpytError:
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, HANG_SIGNAL)
+        error = hangs(seconds, "", self.name, f"pid {self.pid}", self.stack())
+        told = RlpytError(error.code, error.what, where=error.where, hint="raise the timeout")
+        told.__cause__ = error.__cause__
+        return told
+
+    def stack(self) -> str:
+        """Where it is in Python, innermost call first; empty where it cannot say."""
         stack = b""
         with suppress(OSError):
+            os.kill(self.pid, HANG_SIGNAL)
             self._stacks.settimeout(1.0)
             stack = self._stacks.recv(1 << 20)
-        error = hangs(seconds, "", self.name, f"pid {self.pid}", stack.decode(errors="replace"))
-        return RlpytError(error.code, error.what, where=error.where, hint="raise the timeout")
+        return stack.decode(errors="replace")
 
     def close_ends(self) -> None:
         """Give up this process's ends."""
@@ -176,41 +200,56 @@ class Roles:
         return role
 
     def check(self) -> None:
-        """Raise what became of a process that has died, or failed."""
+        """Raise what became of a process that has died."""
         for role in self._roles:
-            role.check()
+            role.check_alive()
 
     def explain(self, error: RlpytError, patience: float) -> RlpytError:
         """What lies behind ``error``, with which this process noticed that another has gone: what
-        the other says, or how it ended; ``error`` itself where all are there.
+        the other says, or how it ended. Where all that does not just say the same: ``error``, with
+        the stacks of those who say nothing.
         """
         deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            for role in self._roles:
+        silent = list(self._roles)
+        while silent and time.monotonic() < deadline:
+            for role in list(silent):
                 try:
                     if role.has_message():
                         role.receive(_TICK)
                     role.check()
                 except RlpytError as found:
-                    return found
+                    if found.code != error.code:
+                        return found
+                    silent.remove(role)
             time.sleep(0.01)
+        stacks = [
+            f"{role.name}, pid {role.pid}:\n{stack}" for role in silent if (stack := role.stack())
+        ]
+        if stacks:
+            error.__cause__ = WorkerTraceback("\n".join(stacks))
         return error
 
     def close(self) -> None:
-        """End them all: politely where they listen, and no error is on its way."""
-        if sys.exception() is not None:
-            _kill(self._roles)
-        self._finalizer()
+        """End them all: by themselves where they listen, for which there is less time where an
+        error is on its way. Where none is, raise what they fail with then.
+        """
+        hurried = sys.exception() is not None
+        for role in self._roles:
+            role.ask_to_quit()
+        deadline = time.monotonic() + (_HURRIED_GRACE if hurried else _GRACE)
+        waiting = [role.process.sentinel for role in self._roles]
+        while waiting and time.monotonic() < deadline:
+            ended = connection.wait(waiting, max(0.0, deadline - time.monotonic()))
+            waiting = [sentinel for sentinel in waiting if sentinel not in ended]
+        try:
+            if not hurried:
+                for role in self._roles:
+                    role.raise_last_words()
+        finally:
+            self._finalizer()
 
 
 def _end(roles: list[Role], guardian: Guardian) -> None:
-    for role in roles:
-        role.ask_to_quit()
-    deadline = time.monotonic() + _GRACE
-    waiting = [role.process.sentinel for role in roles]
-    while waiting and time.monotonic() < deadline:
-        ended = connection.wait(waiting, max(0.0, deadline - time.monotonic()))
-        waiting = [sentinel for sentinel in waiting if sentinel not in ended]
     _kill(roles)
     for role in roles:
         role.close_ends()

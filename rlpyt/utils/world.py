@@ -17,7 +17,7 @@ __all__ = ["KeyStore", "World"]
 T = TypeVar("T")
 
 _TICK = 0.02  # seconds between two looks whether the others have come
-_ROLL_CALL = 4.0  # seconds for the others to say that they are there, after an exchange has failed
+_ROLL_CALL = 2.0  # seconds for the others to say that they are there, after an exchange has failed
 
 
 class KeyStore(Protocol):
@@ -55,14 +55,17 @@ class World:
         *,
         store: KeyStore | None = None,
         timeout: float = 300.0,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """Process ``rank`` of ``size``, in torch's default process group where they are several;
-        ``store`` is theirs, ``timeout`` how many seconds an exchange may take.
+        ``store`` is theirs, ``timeout`` how many seconds an exchange may take. ``check`` raises
+        what became of another, where this process can know.
         """
         self.rank = rank
         self.size = size
         self.timeout = timeout
         self._store = store
+        self._check = check
         self._meetings = 0
 
     @property
@@ -138,6 +141,8 @@ class World:
         store.add(key, 1)
         deadline = time.monotonic() + seconds
         while store.add(key, 0) < self.size:
+            if self._check is not None:
+                self._check()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not all have come within {seconds:g} s")
             time.sleep(_TICK)
