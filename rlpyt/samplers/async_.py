@@ -4,21 +4,27 @@ from.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from multiprocessing import reduction
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, final
 
 from rlpyt.agents.base import Agent
 from rlpyt.data import Samples, TrajInfo
+from rlpyt.samplers.async_server import (
+    CollectBatch,
+    LoadState,
+    SamplerSetup,
+    TellState,
+    TellTimes,
+    serve_sampler,
+)
 from rlpyt.samplers.base import BaseSampler
-from rlpyt.samplers.double_buffer import DoubleBuffer, Handover
+from rlpyt.samplers.double_buffer import DoubleBuffer
 from rlpyt.samplers.meter import SamplerTimes
-from rlpyt.samplers.requests import Quit, receive, send
+from rlpyt.samplers.requests import receive
 from rlpyt.samplers.role import Role, Roles
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.config import fresh
-from rlpyt.utils.device import resolve_device
 from rlpyt.utils.shared_memory import SharedBlock
 from rlpyt.utils.synchronize import SharedParams
 
@@ -27,41 +33,6 @@ __all__ = ["SamplerProcess", "SharedBatches"]
 _REPLAY_PATIENCE = 30.0  # timeouts to wait for a state, which may take thousands of steps
 _TICK = 1e-4  # seconds between two looks for a batch
 _LOOKS = 5_000  # between two looks whether the first process is there
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class _Setup:
-    """What the process is told when it starts; the layout of the parameters, whose descriptor
-    follows in its first message.
-    """
-
-    sampler: BaseSampler
-    agent: Agent
-    device: str  # its name: what stands for it may be unknown to torch there yet
-    seed: int
-    discount: float
-    bootstrap_value: bool
-
-
-class _Collect(NamedTuple):
-    """Fetch parameters, and fill the half of ``itr``; reply with the finished episodes."""
-
-    itr: int
-
-
-class _Times(NamedTuple):
-    """Reply with SamplerTimes."""
-
-
-class _State(NamedTuple):
-    """Reply with the sampler's state."""
-
-
-class _Load(NamedTuple):
-    """Take this state."""
-
-    state: dict[str, Any]
 
 
 class _Batch(NamedTuple):
@@ -121,7 +92,7 @@ class SamplerProcess:
         """Start the process; all ranks learn from its batches."""
         self._agent = agent
         self._template = self._sampler.TrajInfoCls(discount=discount)
-        setup = _Setup(
+        setup = SamplerSetup(
             sampler=fresh(self._sampler),
             agent=fresh(agent),
             device=str(agent.device),
@@ -130,7 +101,7 @@ class SamplerProcess:
             bootstrap_value=bootstrap_value,
         )
         self._params = SharedParams.allocate(agent.state_dict())
-        self._role: Role = self._roles.start("sampler", _serve, setup, torch_threads=1)
+        self._role: Role = self._roles.start("sampler", serve_sampler, setup, torch_threads=1)
         self._role.send(self._params.block.layout, [self._params.block.fd])
         handover = self._hear()
         block = SharedBlock(self._role.receive_fd(), handover.layout)
@@ -166,7 +137,7 @@ class SamplerProcess:
         batch before has arrived.
         """
         self._params.publish(self._agent.state_dict())
-        self._tell(_Collect(itr))
+        self._tell(CollectBatch(itr))
         self._requested = (itr, version)
 
     def _receive(self) -> _Batch:
@@ -193,12 +164,12 @@ class SamplerProcess:
 
     def times(self) -> SamplerTimes:
         """The sampler's; waiting is this process's."""
-        times: SamplerTimes = self._ask(_Times())
+        times: SamplerTimes = self._ask(TellTimes())
         return replace(times, wait=self._wait, lags=tuple(self._lags))
 
     def state_dict(self) -> dict[str, Any]:
         """The sampler's, and the batch that is not learned from yet."""
-        sampler, batch = self._ask(_State()), self._arrived
+        sampler, batch = self._ask(TellState()), self._arrived
         pending = None
         if batch is not None:
             copy = leaves(self.buffer.copied(batch.itr))
@@ -213,7 +184,7 @@ class SamplerProcess:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._params.publish(self._agent.state_dict())
-        self._ask(_Load(state["sampler"]), _REPLAY_PATIENCE)
+        self._ask(LoadState(state["sampler"]), _REPLAY_PATIENCE)
         self._lags = list(state["lags"])
         self._arrived, pending = None, state["pending"]
         if pending is not None:
@@ -280,42 +251,3 @@ class SharedBatches:
 
     def shutdown(self) -> None:
         """Nothing is kept here."""
-
-
-def _serve(setup: _Setup, pipe: Connection) -> None:
-    """The course of the sampler's process."""
-    agent, sampler = setup.agent, setup.sampler
-    agent.initialize(sampler.env_spaces(), seed=setup.seed, device=resolve_device(setup.device))
-    layout = receive(pipe)
-    params = SharedParams(SharedBlock(reduction.recv_handle(pipe), layout))
-    try:
-        sampler.initialize(
-            agent,
-            seed=setup.seed,
-            discount=setup.discount,
-            bootstrap_value=setup.bootstrap_value,
-        )
-        buffer = DoubleBuffer.allocate(sampler.samples)
-        send(pipe, Handover(buffer.block.layout))
-        reduction.send_handle(pipe, buffer.block.fd, 0)  # to whoever holds the other end
-        while not isinstance(request := receive(pipe), Quit):
-            if isinstance(request, _Collect | _Load):
-                params.fetch(agent.state_dict())
-            send(pipe, _answer(request, sampler, buffer))
-    finally:
-        sampler.shutdown()
-
-
-def _answer(request: Any, sampler: BaseSampler, buffer: DoubleBuffer) -> Any:
-    match request:
-        case _Collect(itr):
-            samples, trajs = sampler.obtain_samples(itr)
-            buffer.write(itr, samples)
-            return trajs
-        case _Times():
-            return sampler.times()
-        case _State():
-            return sampler.state_dict()
-        case _Load(state):
-            sampler.load_state_dict(state)
-    return None
