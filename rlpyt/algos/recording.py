@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple, final
 
 import torch
@@ -149,8 +148,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch le
         self._nodes.setdefault(_place(tensor), node)
 
     def _add_placeholder(self, tensor: Tensor) -> Node:
-        where = self.graph.inserting_after(self._last) if self._last else nullcontext()
-        with where:
+        last = self._last
+        with self.graph.inserting_after(last) if last else self.graph.inserting_before(None):
             node = self.graph.placeholder(f"given_{len(self.values)}")
         self._last = node
         self.values[node] = tensor

@@ -216,6 +216,15 @@ def test_a_part_that_is_left_out_now_and_then_has_no_gradient_then() -> None:
     assert repeats(traced)
 
 
+def test_there_need_be_no_arguments() -> None:
+    def constant(model: nn.Module) -> Loss:
+        return lambda: (model(torch.ones(3, 5)).square().mean(), ())
+
+    (_model, eager), (_other, traced) = pair(nn.Linear(5, 2), constant)
+    equal_after(eager, traced, [()] * 4)
+    assert repeats(traced)
+
+
 def test_too_many_shapes_learn_without_and_say_so() -> None:
     (_model, eager), (_other, traced) = pair(nn.Linear(5, 2), square)
     equal_after(eager, traced, [(normal(n, 5),) for n in range(1, 9)])
