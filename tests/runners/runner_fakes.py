@@ -29,6 +29,7 @@ from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import logger_context
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 
@@ -196,7 +197,7 @@ def small_runner(
     )
 
 
-def train(runner: MinibatchRl, log_dir: Path, *, resume: bool = False) -> Path:
+def train(runner: BaseRunner, log_dir: Path, *, resume: bool = False) -> Path:
     """Train with a logger; the run directory."""
     with quiet_logger(log_dir, resume=resume) as logger:
         runner.train(logger, resume=resume)
@@ -216,9 +217,13 @@ def timeless(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in rows]
 
 
-def final_state(run_dir: Path) -> dict[str, Any]:
-    """Everything in the newest checkpoint, by path, without times."""
-    state, manifest = Checkpointer(run_dir / "checkpoints").load_latest()
+def final_state(run_dir: Path, part: str = "", itr: int | None = None) -> dict[str, Any]:
+    """Everything in the newest checkpoint, or that of ``itr``, by path, without times; of another
+    rank: its part.
+    """
+    checkpointer = Checkpointer(run_dir / "checkpoints" / part)
+    path = checkpointer.latest() if itr is None else checkpointer.saved()[itr]
+    state, manifest = checkpointer.load(path)
     for name in TIMES:
         del state["records"][name]
     arrays, skeleton = flatten(state)
@@ -226,19 +231,32 @@ def final_state(run_dir: Path) -> dict[str, Any]:
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Bit-identical but for time: parameters, optimizer, generators, environments, rows."""
-    a, b = final_state(one), final_state(other)
+    """Bit-identical but for time: parameters, optimizer, generators, environments, rows; in every
+    rank.
+    """
+    assert rank_parts(one) == rank_parts(other)
+    for part in rank_parts(one):
+        assert_same_state(final_state(one, part), final_state(other, part))
+    assert timeless(read_rows(one)) == timeless(read_rows(other))
+    assert len(read_rows(one)) > 0
+
+
+def assert_same_state(a: dict[str, Any], b: dict[str, Any]) -> None:
+    """Two of :func:`final_state` are equal to the last bit."""
     assert a["itr"] == b["itr"]
     assert a["arrays"].keys() == b["arrays"].keys()
     for name, array in a["arrays"].items():
         equal = array.numpy().tobytes() == b["arrays"][name].numpy().tobytes()
         assert equal, name
     assert a["skeleton"] == b["skeleton"]
-    assert timeless(read_rows(one)) == timeless(read_rows(other))
-    assert len(read_rows(one)) > 0
 
 
-def parameters(runner: MinibatchRl) -> bytes:
+def rank_parts(run_dir: Path) -> list[str]:
+    """Where the parts of a checkpoint are: the first rank's, then "rank_1", ..."""
+    return ["", *sorted(path.name for path in (run_dir / "checkpoints").glob("rank_*"))]
+
+
+def parameters(runner: BaseRunner) -> bytes:
     arrays, _skeleton = flatten(runner.agent.state_dict())
     return b"".join(array.contiguous().numpy().tobytes() for array in arrays.values())
 
