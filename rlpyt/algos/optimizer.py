@@ -20,7 +20,7 @@ from rlpyt.algos.flat import flatten, padded, view_as
 from rlpyt.algos.traced_gradient import TracedGradient
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
-from rlpyt.utils.world import World
+from rlpyt.utils.world import World, is_exchange_error
 
 __all__ = ["Compile", "GradientStep", "Precision", "build_optimizer"]
 
@@ -93,8 +93,11 @@ class GradientStep:
             with warnings.catch_warnings():  # its successor is not in every torch that we take
                 warnings.simplefilter("ignore", FutureWarning)
                 self._total = DistributedDataParallel(
-                    _LossModule(model, loss), broadcast_buffers=False
+                    _LossModule(model, loss), broadcast_buffers=False, init_sync=False
                 )
+        if self._world.size > 1:
+            self._world.meet()  # what the line above imports takes some longer than an exchange may
+            self._world.broadcast_(self.vector.detach())
 
     def _compile(self, *, graphs: bool) -> Callable[..., Any]:
         named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
@@ -160,12 +163,12 @@ class GradientStep:
     def _eager(self, *args: Any, share: Tensor | None = None) -> Any:
         """Write the gradient; returns the report."""
         self._gradient.zero_()
-        total, report = self._total(*args)
         try:
+            total, report = self._total(*args)
             total = total if share is None else total * share
             total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         except RuntimeError as error:
-            if not self._overlaps:
+            if not self._overlaps or not is_exchange_error(error):
                 raise
             raise self._world.failure(error) from error
         return report

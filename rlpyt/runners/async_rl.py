@@ -21,6 +21,7 @@ from rlpyt.samplers.serial import SerialSampler
 from rlpyt.samplers.source import SampleSource
 from rlpyt.utils.config import fresh
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.interrupt import at_second_signal
 from rlpyt.utils.world import World
 
 __all__ = ["AsyncRl"]
@@ -69,6 +70,7 @@ class AsyncRl(BaseRunner):
                 self._start(roles, replace(first, rank=r, local_rank=r), resume)
                 for r in range(1, self.world_size)
             ]
+            stack.enter_context(at_second_signal(roles.kill))
             device = first.device(self.device)
             world = stack.enter_context(seated(first, device, store, roles.check))
             source = self._source(roles, learners)

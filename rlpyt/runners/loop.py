@@ -239,8 +239,13 @@ class TrainingLoop:
         return saver is not None and saver.due(self._itr)
 
     def _save(self, *, needed: bool = False) -> None:
-        """Each its own part; the first, whose part makes the others' count, last."""
-        if self._saver is None or self._saver.saved_itr == self._itr:
+        """Each its own part; the first, whose part makes the others' count, last. All again, where
+        one of them could not.
+        """
+        if self._saver is None:
+            return
+        [is_due] = self._world.any([self._saver.saved_itr != self._itr])
+        if not is_due:
             return
         state = self.state_dict()
         if self._world.is_first:

@@ -25,6 +25,8 @@ _MAY_CHANGE = frozenset(
         "sampler.restart_window",
         "sampler.start_method",
         "sampler.worker_timeout",
+        "start_method",
+        "timeout",
     }
 )
 

@@ -16,6 +16,7 @@ from rlpyt.samplers.requests import receive
 from rlpyt.samplers.role import Roles
 from rlpyt.utils.config import fresh
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.interrupt import at_second_signal
 
 __all__ = ["SyncRl"]
 
@@ -91,7 +92,7 @@ class SyncRl(BaseRunner):
                 setup = _RankSetup(fresh(self), seat, resume)
                 roles.start(f"rank {rank}", _rank_main, setup, torch_threads=threads)
             device = first.device(self.device)
-            with seated(first, device, store, roles.check) as world:
+            with at_second_signal(roles.kill), seated(first, device, store, roles.check) as world:
                 watch = watched(roles)
                 loop = TrainingLoop(self, self.sampler, world=world, device=device, watch=watch)
                 loop.run(logger, resume=resume)

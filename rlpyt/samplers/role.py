@@ -29,6 +29,7 @@ __all__ = ["Role", "Roles"]
 
 _TICK = 0.2  # seconds between two looks at who is alive
 _START_PATIENCE = 120.0  # seconds that a process may take to start, over its deadline
+_STACK_PATIENCE = 1.0  # seconds for a stack to come
 _GRACE = 5.0  # seconds to end by itself
 _HURRIED_GRACE = 0.5  # the same where something has failed
 
@@ -147,8 +148,10 @@ class Role:
         stack = b""
         with suppress(OSError):
             os.kill(self.pid, HANG_SIGNAL)
-            self._stacks.settimeout(1.0)
-            stack = self._stacks.recv(1 << 20)
+            self._stacks.settimeout(_STACK_PATIENCE)
+            while part := self._stacks.recv(1 << 20):  # it comes word by word
+                stack += part
+                self._stacks.settimeout(_STACK_PATIENCE / 10)
         return stack.decode(errors="replace")
 
     def close_ends(self) -> None:
@@ -228,6 +231,11 @@ class Roles:
         if stacks:
             error.__cause__ = WorkerTraceback("\n".join(stacks))
         return error
+
+    def kill(self) -> None:
+        """End them at once; this process's exchanges with them fail then."""
+        for role in self._roles:
+            kill_group(role.pid)
 
     def close(self) -> None:
         """End them all: by themselves where they listen, for which there is less time where an

@@ -2,14 +2,15 @@
 
 import os
 import signal
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import final
 
-__all__ = ["StopRequest", "ignore_signals", "stop_on_signals"]
+__all__ = ["StopRequest", "at_second_signal", "ignore_signals", "stop_on_signals"]
 
 
 @final
@@ -63,6 +64,37 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def at_second_signal(action: Callable[[], None]) -> Iterator[None]:
+    """Inside, a second SIGINT or SIGTERM does ``action`` at once, in another thread: handlers come
+    to nothing while the main thread waits in compiled code, for another process say, which
+    ``action`` should end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    near, far = socket.socketpair()
+    far.setblocking(False)
+
+    def listen() -> None:
+        heard = 0
+        while byte := near.recv(1):
+            heard += byte[0] in (signal.SIGINT, signal.SIGTERM)
+            if heard == 2:
+                action()
+
+    before = signal.set_wakeup_fd(far.fileno(), warn_on_full_buffer=False)
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        far.close()
+        listener.join()
+        near.close()
 
 
 def ignore_signals() -> None:

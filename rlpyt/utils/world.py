@@ -12,12 +12,20 @@ from torch import Tensor
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["KeyStore", "World"]
+__all__ = ["KeyStore", "World", "is_exchange_error"]
 
 T = TypeVar("T")
 
+_BACKENDS = ("gloo", "nccl", "hccl", "xccl")  # which sign what they raise
+
 _TICK = 0.02  # seconds between two looks whether the others have come
 _ROLL_CALL = 2.0  # seconds for the others to say that they are there, after an exchange has failed
+
+
+def is_exchange_error(error: RuntimeError) -> bool:
+    """Whether torch raised it for an exchange with another process, not for what was computed."""
+    text = str(error).lower()
+    return isinstance(error, dist.DistError) or any(name in text for name in _BACKENDS)
 
 
 class KeyStore(Protocol):
@@ -83,6 +91,12 @@ class World:
         if self.size > 1:
             self._exchange(lambda: dist.all_reduce(tensor))
             tensor /= self.size
+        return tensor
+
+    def broadcast_(self, tensor: Tensor) -> Tensor:
+        """``tensor`` becomes the first process's; returned."""
+        if self.size > 1:
+            self._exchange(lambda: dist.broadcast(tensor, 0))
         return tensor
 
     def sum(self, tensor: Tensor) -> Tensor:
