@@ -6,28 +6,38 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from fault_envs import RUN_SEED, Faulty
 from post_conditions import Ended, wait_until
+from world_runs import as_async, as_sync
 
+from rlpyt.agents.dqn import DqnAgent
 from rlpyt.agents.pg import PgAgent
+from rlpyt.algos.dqn import DQN
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.cli.main import main
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import logger_context
+from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.runners.async_rl import AsyncRl
+from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.minibatch_rl import MinibatchRl
+from rlpyt.runners.sync_rl import SyncRl
 from rlpyt.samplers.alternating import AlternatingSampler
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.samplers.cpu import CpuSampler
 from rlpyt.samplers.gpu import GpuSampler
 from rlpyt.samplers.processes import process_context, start_process
+from rlpyt.samplers.role import Role, Roles
 from rlpyt.samplers.serial import SerialSampler
 
 T, B = 8, 4
@@ -91,7 +101,83 @@ def runner(kind: str = "cpu", *, n_itr: int = 6, **settings: Any) -> MinibatchRl
     )
 
 
-def train(made: MinibatchRl, log_dir: Path, *, resume: bool = False) -> Path:
+def sync_runner(kind: str = "serial", *, timeout: float = 30.0, **settings: Any) -> SyncRl:
+    """The same in two ranks: rank 1 has environments 4 to 7. Its log is of 32 steps in both."""
+    return as_sync(runner(kind, **settings), timeout=timeout)
+
+
+def async_runner(
+    kind: str = "serial", *, timeout: float = 30.0, world_size: int = 1, **settings: Any
+) -> AsyncRl:
+    """DQN, sampled in another process."""
+    made = replace(
+        runner(kind, **settings),
+        algo=DQN(
+            replay=ReplayBuffer(size=256),
+            batch_size=8,
+            min_steps_learn=0,
+            replay_ratio=1.0,
+            learning_rate=1e-3,
+        ),
+        agent=DqnAgent(model_kwargs={"hidden_sizes": [8]}),
+    )
+    return as_async(made, timeout=timeout, world_size=world_size)
+
+
+@contextmanager
+def named_roles() -> Iterator[dict[str, int]]:
+    """Process numbers by name, of the roles that are started inside."""
+    start, pids = Roles.start, {}
+
+    def starting(self: Roles, name: str, *args: Any, **settings: Any) -> Role:
+        role = start(self, name, *args, **settings)
+        pids[name] = role.pid
+        return role
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Roles, "start", starting)
+        yield pids
+
+
+@dataclass
+class Strike:
+    """A signal that was sent, and when."""
+
+    pid: int = 0
+    at: float = 0.0  # time.monotonic
+
+
+@contextmanager
+def striking(
+    run_dir: Path,
+    pid: Callable[[], int],
+    signum: signal.Signals,
+    *,
+    itr: int = 2,
+) -> Iterator[Strike]:
+    """Inside, the run in ``run_dir`` is to go on, until ``signum`` goes to the process that
+    ``pid`` names, once iteration ``itr`` is saved.
+    """
+    strike, ended = Strike(), threading.Event()
+
+    def body() -> None:
+        while saved_itr(run_dir) < itr and not ended.wait(0.01):
+            pass
+        if not ended.is_set():
+            time.sleep(0.05)
+            strike.pid, strike.at = pid(), time.monotonic()
+            os.kill(strike.pid, signum)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    try:
+        yield strike
+    finally:
+        ended.set()
+        thread.join()
+
+
+def train(made: BaseRunner, log_dir: Path, *, resume: bool = False) -> Path:
     """Train with a logger; the run directory."""
     with logger_context(
         log_dir, 0, "test", tensorboard=False, console=False, resume=resume

@@ -75,10 +75,10 @@ def run_of(variant: str, layout: str = "serial", **settings: Any) -> MinibatchRl
     ("variant", "layout"),
     [
         ("rainbow", "serial"),
-        ("r2d1", "serial"),
         ("sac", "cpu2"),
         ("sac-lstm", "serial"),
-        ("pqn", "serial"),
+        slow("pqn", "serial"),
+        slow("r2d1", "serial"),
         slow("dqn", "serial"),
         slow("dqn-frames", "gpu2"),
         slow("iqn", "alternating2"),
