@@ -116,7 +116,7 @@ class GradientStep:
 
         def own_gradient(vector: Tensor, *args: Any) -> tuple[Tensor, Tensor, Any]:
             gradient, (_total, report) = gradient_of(vector, *args)
-            norm = torch.linalg.vector_norm(gradient)
+            norm = _norm(gradient)
             scale = self._scale(norm) if self._world.size == 1 else None  # else of the mean
             return gradient if scale is None else gradient * scale, norm, report
 
@@ -181,7 +181,7 @@ class GradientStep:
 
     def _clipped(self, gradient: Tensor) -> Tensor:
         """Clip in place; the norm before."""
-        norm: Tensor = torch.linalg.vector_norm(gradient)
+        norm = _norm(gradient)
         scale = self._scale(norm)
         if scale is not None:
             gradient *= scale
@@ -217,6 +217,11 @@ class GradientStep:
         """Continue from ``state``."""
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+
+
+def _norm(gradient: Tensor) -> Tensor:
+    """‖g‖₂, by a product: torch's own norm takes ten times as long on CPUs."""
+    return torch.dot(gradient, gradient).sqrt()
 
 
 def build_optimizer(

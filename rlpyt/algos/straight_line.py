@@ -55,19 +55,19 @@ class StraightLine:
         """Write each gradient to its destination: from the start, where it is a tensor that is
         allocated first and filled then.
         """
-        reported = {storage_of(self._values[node]) for node in self._output.all_input_nodes}
         empty = [node for node in self._graph.nodes if node.target in _EMPTY]
         sources = {storage_of(self._values[node]): node for node in empty}
         for gradient, destination in zip(gradients, destinations, strict=True):
             if gradient is not None:
                 value = self._values[gradient]
                 source = sources.pop(storage_of(value), None)
-                if source is not None and storage_of(value) not in reported:
-                    whole, at = self._values[source], destination.storage_offset()
-                    if whole.numel() == value.numel() and value.stride() == destination.stride():
-                        place = destination.as_strided(whole.shape, whole.stride(), at)
-                        self._make_constant(source, place)
-                        continue
+                whole = value if source is None else self._values[source]
+                fits = whole.numel() == value.numel() and value.stride() == destination.stride()
+                if source is not None and fits:
+                    at = destination.storage_offset()
+                    place = destination.as_strided(whole.shape, whole.stride(), at)
+                    self._make_constant(source, place)
+                    continue
             constant = self._constant(destination)
             with self._graph.inserting_before(self._output):
                 if gradient is None:

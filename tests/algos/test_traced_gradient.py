@@ -149,6 +149,38 @@ def test_a_gradient_is_written_where_it_belongs() -> None:
     assert not any("empty" in target or "detach" in target for target in called)
 
 
+class Scale(torch.autograd.Function):
+    """x * weight, [3, 5]; allocates the weight's gradient first, in the other order or too large,
+    and fills it then.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, rows: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.rows = rows
+        return x * weight
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        if ctx.rows == 3:
+            into = torch.empty_like(weight.t(), memory_format=torch.contiguous_format).t()
+        else:
+            into = torch.empty(ctx.rows, 5)[1:4]
+        into.copy_(gradient * x)
+        return None, into, None
+
+
+@pytest.mark.parametrize("rows", [3, 5])
+def test_a_gradient_of_another_layout_is_copied(rows: int) -> None:
+    def loss_of(model: nn.Module) -> Loss:
+        return lambda x: (Scale.apply(x, model.weight, rows).square().mean(), ())
+
+    (_model, eager), (_other, traced) = pair(nn.Linear(5, 3), loss_of)
+    equal_after(eager, traced, [(normal(3, 5, seed=seed),) for seed in range(5)])
+    assert repeats(traced)
+
+
 def test_parameters_that_the_loss_leaves_out_have_no_gradient() -> None:
     class Half(nn.Module):
         def __init__(self) -> None:
