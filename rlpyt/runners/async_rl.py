@@ -12,12 +12,13 @@ from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.loop import TrainingLoop
 from rlpyt.runners.ranks import Seat, check_processes, hosted, launched_seat, seated, watched
-from rlpyt.samplers.async_ import SamplerProcess, SharedBatches
+from rlpyt.samplers.async_ import SamplerProcess
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.samplers.processes import StartMethod
 from rlpyt.samplers.requests import receive
 from rlpyt.samplers.role import Role, Roles
 from rlpyt.samplers.serial import SerialSampler
+from rlpyt.samplers.shared_batches import SharedBatches
 from rlpyt.samplers.source import SampleSource
 from rlpyt.utils.config import fresh
 from rlpyt.utils.errors import RlpytError

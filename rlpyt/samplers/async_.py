@@ -5,7 +5,6 @@ from.
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, final
 
 from rlpyt.agents.base import Agent
@@ -21,18 +20,15 @@ from rlpyt.samplers.async_server import (
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.samplers.double_buffer import DoubleBuffer
 from rlpyt.samplers.meter import SamplerTimes
-from rlpyt.samplers.requests import receive
 from rlpyt.samplers.role import Role, Roles
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.config import fresh
 from rlpyt.utils.shared_memory import SharedBlock
 from rlpyt.utils.synchronize import SharedParams
 
-__all__ = ["SamplerProcess", "SharedBatches"]
+__all__ = ["SamplerProcess"]
 
 _REPLAY_PATIENCE = 30.0  # timeouts to wait for a state, which may take thousands of steps
-_TICK = 1e-4  # seconds between two looks for a batch
-_LOOKS = 5_000  # between two looks whether the first process is there
 
 
 class _Batch(NamedTuple):
@@ -67,7 +63,8 @@ class SamplerProcess:
         timeout: float,
     ) -> None:
         """``sampler`` is not initialised; a batch may take ``timeout`` seconds. Of its columns the
-        ``learners``, other processes with :class:`SharedBatches`, have equal parts, and the first
+        ``learners``, other processes with
+        :class:`~rlpyt.samplers.shared_batches.SharedBatches`, have equal parts, and the first
         is this process's.
         """
         self._roles, self._sampler, self._learners = roles, sampler, learners
@@ -201,53 +198,3 @@ class SamplerProcess:
         if self._is_idle:
             self._is_idle = False
             self._role.end()
-
-
-@final
-class SharedBatches:
-    """What another process than the first learns from: its columns of each batch."""
-
-    def __init__(self, pipe: Connection, columns: slice) -> None:
-        """The first process hands the buffer over through ``pipe``."""
-        self._pipe, self._columns = pipe, columns
-
-    def initialize(
-        self,
-        agent: Agent,
-        *,
-        seed: int,
-        discount: float,
-        bootstrap_value: bool,
-        rank: int,
-        n_ranks: int,
-    ) -> None:
-        """Wait for the buffer."""
-        self._buffer = DoubleBuffer.attach(receive(self._pipe), self._pipe)
-
-    def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
-        """The process's columns of the batch of ``itr``, [T, B]; the first reports episodes."""
-        looks = 0
-        while self._buffer.filled <= itr:
-            looks += 1
-            if looks % _LOOKS == 0 and self._pipe.poll():
-                raise EOFError
-            time.sleep(_TICK)
-        return self._buffer.halves[itr % 2][:, self._columns], []
-
-    def plan(self) -> dict[str, Any]:
-        """The first process's."""
-        return {}
-
-    def times(self) -> SamplerTimes:
-        """The first process's."""
-        return SamplerTimes()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The first process's."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing is kept here."""
-
-    def shutdown(self) -> None:
-        """Nothing is kept here."""

@@ -16,16 +16,16 @@ __all__ = ["KeyStore", "World", "is_exchange_error"]
 
 T = TypeVar("T")
 
-_BACKENDS = ("gloo", "nccl", "hccl", "xccl")  # which sign what they raise
-
 _TICK = 0.02  # seconds between two looks whether the others have come
 _ROLL_CALL = 2.0  # seconds for the others to say that they are there, after an exchange has failed
 
 
 def is_exchange_error(error: RuntimeError) -> bool:
     """Whether torch raised it for an exchange with another process, not for what was computed."""
-    text = str(error).lower()
-    return isinstance(error, dist.DistError) or any(name in text for name in _BACKENDS)
+    if isinstance(error, dist.DistError):
+        return True
+    backends = {pair.rpartition(":")[2] for pair in dist.get_backend_config().split(",")}
+    return any(name in str(error).lower() for name in backends)  # they sign what they raise
 
 
 class KeyStore(Protocol):
