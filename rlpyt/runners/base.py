@@ -32,7 +32,7 @@ class BaseRunner(ABC):
     log_traj_window: int = 100  # episodes
     checkpoint_interval_steps: int | None = None  # None: with the log, as long as it costs < 2 %
     keep_checkpoints: int = 2  # the newest; the best stays too
-    device: str = "auto"
+    device: str = "auto"  # several processes: each takes its own, or one by name: "xpu:2,xpu:3"
     torch_threads: int | None = 1  # small networks gain nothing from more; None: leave as it is
     cum_steps: int = field(init=False, repr=False, compare=False, default=0)  # so far, in all ranks
 

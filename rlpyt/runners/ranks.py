@@ -44,8 +44,19 @@ class Seat:
     timeout: float  # seconds that an exchange may take
 
     def device(self, name: str) -> torch.device:
-        """The process's own of what the user calls ``name``."""
-        return rank_device(resolve_device(name), self.local_rank)
+        """The process's own of what the user calls ``name``: one for all, such as ``cuda``, of
+        which each takes its own, or one for each: ``cuda:2,cuda:3``.
+
+        Raises:
+            RlpytError: ``device``, for one that is not here, and for fewer than processes.
+        """
+        names = name.split(",")
+        if len(names) == 1:
+            return rank_device(resolve_device(name), self.local_rank)
+        if self.local_rank >= len(names):
+            what = f"{len(names)} devices, {name}, for {self.local_rank + 1} ranks or more"
+            raise RlpytError("device", what, hint="name one for each rank on this machine")
+        return resolve_device(names[self.local_rank].strip())
 
 
 def launched_seat(timeout: float) -> Seat | None:
