@@ -9,7 +9,7 @@ from typing import Any, NoReturn, final
 from rlpyt.utils.device_slots import ACCELERATOR_LETTERS
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["RUN_SLOT", "AffinityCode", "parsed_code"]
+__all__ = ["RUN_SLOT", "AffinityCode", "counted", "parsed_code"]
 
 RUN_SLOT = "slt"
 """The letters of a run slot, before the code."""
@@ -78,7 +78,7 @@ class AffinityCode:
             self._check_kinds()
         if self.n_run_slots < 1:
             total = self._gpus_of_run
-            self.refuse(f"a run takes {total} of {self.n_devices} devices", "take fewer")
+            self.refuse(f"a run takes {total} of {counted(self.n_devices, 'device')}", "take fewer")
         if self.hyperthread_offset and self.hyperthread_offset < self.n_cpu_core:
             self.refuse(
                 f"a hyperthread offset of {self.hyperthread_offset} with {self.n_cpu_core} cores: "
@@ -144,12 +144,11 @@ class AffinityCode:
             if getattr(self, name) != _DEFAULTS[name]:
                 hint = "leave it out; on CPUs any runner takes a code without it"
                 self.refuse(f"{name} without an accelerator", hint)
-        if self.n_cpu_core % self.cpu_per_run:
-            self.refuse(
-                f"{self.n_cpu_core} cores cannot be divided into runs of {self.cpu_per_run}",
-                f"use {self.n_cpu_core - self.n_cpu_core % self.cpu_per_run or self.cpu_per_run}"
-                " cores",
-            )
+        left = self.n_cpu_core % self.cpu_per_run
+        if left:
+            fewer = self.n_cpu_core - left or self.cpu_per_run
+            what = f"{counted(self.n_cpu_core, 'core')} cannot be divided into runs of "
+            self.refuse(f"{what}{self.cpu_per_run}", f"use {counted(fewer, 'core')}")
 
     def _check_kinds(self) -> None:
         if self.cpu_per_run != 1:
@@ -169,6 +168,11 @@ class AffinityCode:
 
 
 _DEFAULTS = {field.name: field.default for field in fields(AffinityCode)}
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 core``, ``2 cores``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def parsed_code(text: str) -> AffinityCode:

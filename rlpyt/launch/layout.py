@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from rlpyt.launch.code import AffinityCode
+from rlpyt.launch.code import AffinityCode, counted
 from rlpyt.launch.slot import (
     Affinity,
     AsyncAffinity,
@@ -43,8 +43,8 @@ def _sync_slot(code: AffinityCode, part: int) -> Affinity:
     n_parts = code.n_devices * code.contexts_per_gpu or code.n_run_slots
     if code.n_cpu_core % n_parts:
         fewer = code.n_cpu_core // n_parts * n_parts or n_parts
-        what = f"{code.n_cpu_core} cores cannot be divided among {n_parts}"
-        code.refuse(what, f"use {fewer} cores")
+        what = f"{counted(code.n_cpu_core, 'core')} cannot be divided among {n_parts}"
+        code.refuse(what, f"use {counted(fewer, 'core')}")
     index: int | None = None
     if code.n_gpu:  # runs spread over all devices first, before two share one
         index = part % code.n_devices
@@ -52,9 +52,9 @@ def _sync_slot(code: AffinityCode, part: int) -> Affinity:
     cores = _cores(code, part, n_parts)
     left = len(cores) - code.cpu_reserved
     if left < 1 or left % code.cpu_per_worker:
-        what = f"{len(cores)} cores less {code.cpu_reserved} reserved are {max(left, 0)}"
+        what = f"{counted(len(cores), 'core')}, {code.cpu_reserved} reserved"
         hint = "reserve fewer, or change the number of cores"
-        code.refuse(f"{what}: no workers of {code.cpu_per_worker}", hint)
+        code.refuse(f"{what}, cannot be divided into workers of {code.cpu_per_worker}", hint)
     return _affinity(code, cores, cores[code.cpu_reserved :], index)
 
 
@@ -64,13 +64,15 @@ def _cores(code: AffinityCode, part: int, n_parts: int) -> tuple[int, ...]:
     per_socket = _cores_per_socket(code)
     if n_parts >= sockets:
         if n_parts % sockets:
-            _refuse_sockets(code, f"{n_parts} parts for {sockets} sockets")
+            _refuse_sockets(code, f"{counted(n_parts, 'part')} for {sockets} sockets")
         socket, place = divmod(part, n_parts // sockets)
         start = socket * per_socket + place * size
         return tuple(range(start, start + size))
     each = sockets // n_parts  # sockets of one part
     if sockets % n_parts or size % each:
-        _refuse_sockets(code, f"{n_parts} parts of {size} cores for {sockets} sockets")
+        _refuse_sockets(
+            code, f"{counted(n_parts, 'part')} of {counted(size, 'core')} for {sockets} sockets"
+        )
     starts = [(part * each + socket) * per_socket for socket in range(each)]
     return tuple(core for start in starts for core in range(start, start + size // each))
 
@@ -108,7 +110,7 @@ def _async_slot(code: AffinityCode, run_slot: int) -> AsyncAffinity:
     to_sample *= code.cpu_per_worker
     each = to_sample // (n_sample or len(sections))
     if each < code.cpu_per_worker:
-        what = f"{cores_of_run} cores of a run, {reserved * code.gpu_per_run} of them reserved"
+        what = f"{counted(cores_of_run, 'core')} of a run, {reserved * code.gpu_per_run} reserved"
         code.refuse(f"{what}, leave no worker", "use more cores, or fewer devices in each run")
     optimizer, samplers = [], []
     on_cpu: list[int] = []
@@ -144,19 +146,20 @@ def _sections(code: AffinityCode, run_slot: int) -> list[_Section]:
     n_sample = n_learn if code.optim_sample_share_gpu else code.sample_gpu_per_run
     devices = n_learn + (0 if code.optim_sample_share_gpu else n_sample)
     if code.n_devices % sockets:
-        _refuse_sockets(code, f"{code.n_devices} devices for {sockets} sockets")
+        _refuse_sockets(code, f"{counted(code.n_devices, 'device')} for {sockets} sockets")
     per_socket = code.n_devices // sockets
     cores_of_run = code.n_cpu_core // n_runs
     if devices <= per_socket:
         if n_runs % sockets:
-            _refuse_sockets(code, f"{n_runs} runs for {sockets} sockets")
+            _refuse_sockets(code, f"{counted(n_runs, 'run')} for {sockets} sockets")
         socket, place = divmod(run_slot, n_runs // sockets)
         core = socket * cores + place * cores_of_run
         return [_Section(core, socket * per_socket + place * devices, n_learn, n_sample)]
     each = sockets // n_runs
     if sockets % n_runs or n_learn % each or n_sample % each or cores_of_run % each:
-        what = f"{n_runs} runs of {n_learn} devices to learn and {n_sample} to sample on, and of "
-        _refuse_sockets(code, f"{what}{cores_of_run} cores, for {sockets} sockets")
+        each_has = f"{counted(n_learn, 'device')} to learn and {n_sample} to sample on"
+        what = f"{counted(n_runs, 'run')} of {each_has}, and of {counted(cores_of_run, 'core')}"
+        _refuse_sockets(code, f"{what}, for {sockets} sockets")
     return [
         _Section(s * cores, s * per_socket, n_learn // each, n_sample // each)
         for s in range(run_slot * each, (run_slot + 1) * each)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, final
 
-from rlpyt.launch.code import AffinityCode
+from rlpyt.launch.code import AffinityCode, counted
 from rlpyt.launch.layout import slot_affinity
 from rlpyt.utils.cpus import Cpus, cpu_ranges, usable_cpus
 from rlpyt.utils.device_slots import VisibleDevices, visible_devices
@@ -128,7 +128,8 @@ class Machine:
                 code.refuse(what, hint)
             return
         if code.n_gpu > devices.count:
-            code.refuse(f"needs {code.n_gpu} devices, and this machine has {devices.count}", fits)
+            what = f"needs {counted(code.n_gpu, 'device')}, and this machine has {devices.count}"
+            code.refuse(what, fits)
         if code.accelerator != devices.letters:
             what = f"needs devices {code.accelerator!r}, and this machine has {devices.letters!r}"
             code.refuse(what, fits)
