@@ -11,6 +11,7 @@ from rlpyt.launch.affinity import (
     remove_run_slot,
 )
 from rlpyt.launch.code import AffinityCode
+from rlpyt.launch.grid import Grid, GridRun, grid
 from rlpyt.launch.slot import (
     Affinity,
     AsyncAffinity,
@@ -18,20 +19,37 @@ from rlpyt.launch.slot import (
     OptimizerAffinity,
     SyncAffinity,
 )
+from rlpyt.launch.variant import (
+    VariantLevel,
+    apply_variant,
+    load_variant,
+    make_variants,
+    save_variant,
+    update_config,
+)
 
 __all__ = [
     "Affinity",
     "AffinityCode",
     "AsyncAffinity",
     "BaseAffinity",
+    "Grid",
+    "GridRun",
     "OptimizerAffinity",
     "SyncAffinity",
+    "VariantLevel",
     "affinity_from_code",
+    "apply_variant",
     "decode_affinity",
     "encode_affinity",
     "get_n_run_slots",
+    "grid",
+    "load_variant",
     "make_affinity",
+    "make_variants",
     "prepend_run_slot",
     "quick_affinity_code",
     "remove_run_slot",
+    "save_variant",
+    "update_config",
 ]
