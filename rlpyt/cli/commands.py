@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from rlpyt.cli import (
+    compare,
     devices,
     doctor,
     env_check,
@@ -25,6 +26,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "eval": evaluate.COMMAND,
         "hash": hashing.COMMAND,
         "plot": plot.COMMAND,
+        "compare": compare.COMMAND,
         "doctor": doctor.COMMAND,
         "devices": devices.COMMAND,
         "env-check": env_check.COMMAND,

@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,19 +13,24 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from rlpyt.evaluation.runs import RunGroup, find_runs, group_runs, read_progress
+from rlpyt.evaluation.style import INK, NOTE, looks, quiet_axes
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["Curve", "find_runs", "mean_curve", "plot_runs", "read_progress", "smoothed"]
+__all__ = [
+    "Curve",
+    "find_runs",
+    "mean_curve",
+    "plot_runs",
+    "read_curve",
+    "read_progress",
+    "smoothed",
+]
 
 Array = NDArray[np.float64]
 
 _DEFAULT_Y = "ReturnAverage"
 _FORMATS = ("png", "pdf", "svg")
 _LABELS = {"CumSteps": "Environment steps", "CumTime (s)": "Time (s)", "CumUpdates": "Updates"}
-# Okabe and Ito's palette: colour-blind readers tell it apart too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
-_STYLES = ("-", "--", ":", "-.")
-_INK = "#333333"
 
 
 class Curve(NamedTuple):
@@ -102,7 +106,19 @@ def plot_runs(
 
 
 def _curve(run_dir: Path, x: str, y: str, smooth: int) -> Curve | None:
-    """The finite points of one run, ``None`` where it has none yet."""
+    curve = read_curve(run_dir, x, y)
+    if curve is None:
+        warnings.warn(f"{run_dir} has no finite {y!r} yet: left out", UserWarning, stacklevel=3)
+        return None
+    return Curve(curve.x, smoothed(curve.y, smooth))
+
+
+def read_curve(run_dir: Path, x: str, y: str) -> Curve | None:
+    """The finite points of columns ``x`` and ``y`` of one run, ``None`` where it has none yet.
+
+    Raises:
+        RlpytError: ``plot``, for a column that the run lacks; ``directory``, where there is no run.
+    """
     columns = read_progress(run_dir)
     for column in (x, y):
         if column not in columns:
@@ -112,11 +128,10 @@ def _curve(run_dir: Path, x: str, y: str, smooth: int) -> Curve | None:
     xs, ys = np.array(columns[x]), np.array(columns[y])
     finite = np.isfinite(xs) & np.isfinite(ys)
     if not finite.any():
-        warnings.warn(f"{run_dir} has no finite {y!r} yet: left out", UserWarning, stacklevel=3)
         return None
     xs, ys = xs[finite], ys[finite]
     order = np.argsort(xs, kind="stable")
-    return Curve(xs[order], smoothed(ys[order], smooth))
+    return Curve(xs[order], ys[order])
 
 
 def _figure(
@@ -128,7 +143,7 @@ def _figure(
 ) -> Figure:
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    styles = ((colour, style) for style in cycle(_STYLES) for colour in _COLOURS)
+    styles = iter(looks(len(groups)))
     envs = sorted({group.env for group in groups})
     algorithms = sorted({group.algorithm for group in groups})
     for group, found in zip(groups, curves, strict=True):
@@ -138,7 +153,7 @@ def _figure(
             _draw(axes, present, label, *next(styles))
     subjects = (_names(algorithms, "algorithms"), _names(envs, "environments"))
     title = " on ".join(subject for subject in subjects if subject)
-    axes.set_title(title or "Learning curves", loc="left", fontweight="bold", color=_INK, pad=12)
+    axes.set_title(title or "Learning curves", loc="left", fontweight="bold", color=INK, pad=12)
     _decorate(figure, axes, x, y, smooth, several_runs=any(len(found) > 1 for found in curves))
     return figure
 
@@ -170,17 +185,12 @@ def _decorate(
 ) -> None:
     notes = ["mean ± std over runs"] if several_runs else []
     notes += [f"moving average of {smooth} rows"] if smooth > 1 else []
-    axes.set_xlabel(_label(x), color=_INK)
-    axes.set_ylabel(_label(y), color=_INK)
-    axes.set_title(", ".join(notes), loc="right", fontsize=8, color="#777777", pad=12)
+    axes.set_xlabel(_label(x), color=INK)
+    axes.set_ylabel(_label(y), color=INK)
+    axes.set_title(", ".join(notes), loc="right", fontsize=8, color=NOTE, pad=12)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.grid(visible=True, color="#E3E3E3", linewidth=0.8)
-    axes.set_axisbelow(True)
+    quiet_axes(axes)
     axes.margins(x=0.01)
-    axes.tick_params(colors=_INK, length=0, labelsize=9)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color("#AAAAAA")
     labels = axes.get_legend_handles_labels()[1]
     if len(labels) > 5 or max(map(len, labels), default=0) > 45:
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)

@@ -1,0 +1,137 @@
+"""Figures of a comparison: aggregates, performance profiles, improvement, sample efficiency."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+
+from rlpyt.evaluation.bootstrap import Interval
+from rlpyt.evaluation.comparison import Comparison
+from rlpyt.evaluation.statistics import Array
+from rlpyt.evaluation.style import INK, NOTE, looks, quiet_axes
+
+__all__ = [
+    "aggregates_figure",
+    "comparison_figures",
+    "curves_figure",
+    "improvement_figure",
+    "profiles_figure",
+]
+
+_WIDTH = 8.0
+_LOWER_IS_BETTER = ("optimality gap", "mean rank")
+
+
+def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
+    """Each figure that the runs allow, by name."""
+    figures = {
+        "aggregates": aggregates_figure(comparison),
+        "profiles": profiles_figure(comparison),
+    }
+    if comparison.pairs:
+        figures["improvement"] = improvement_figure(comparison)
+    if comparison.curves:
+        figures["curves"] = curves_figure(comparison)
+    return figures
+
+
+def aggregates_figure(comparison: Comparison) -> Figure:
+    """One panel for each statistic: points with their intervals, one row for each algorithm."""
+    names = list(comparison.algorithms)
+    panels: dict[str, list[Interval]] = {
+        statistic: [comparison.aggregates[name][statistic] for name in names]
+        for statistic in comparison.statistics
+    }
+    if comparison.ranks:
+        panels["mean rank"] = [comparison.ranks[name] for name in names]
+    figure = Figure(figsize=(_WIDTH + 1.0, 1.5 + 0.36 * len(names)), layout="constrained")
+    row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, intervals) in zip(row, panels.items(), strict=True):
+        _intervals(axes, intervals, [colour for colour, _ in looks(len(names))])
+        better = "lower" if title in _LOWER_IS_BETTER else "higher"
+        axes.set_title(title[:1].upper() + title[1:], fontsize=10, color=INK, fontweight="bold")
+        axes.set_xlabel(f"{better} is better", fontsize=8, color=NOTE)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    row[0].set_yticks(range(len(names)), names)
+    row[0].invert_yaxis()
+    return figure
+
+
+def _intervals(axes: Axes, intervals: Sequence[Interval], colours: Sequence[str]) -> None:
+    for y, (interval, colour) in enumerate(zip(intervals, colours, strict=True)):
+        low, high = float(interval.low), float(interval.high)
+        axes.barh(y, high - low, left=low, height=0.5, color=colour, alpha=0.35, linewidth=0)
+        axes.vlines(float(interval.value), y - 0.25, y + 0.25, color=colour, linewidth=2.4)
+    axes.set_ylim(len(intervals) - 0.5, -0.5)
+    quiet_axes(axes)
+    axes.grid(visible=False, axis="y")
+    axes.margins(x=0.08)
+
+
+def improvement_figure(comparison: Comparison) -> Figure:
+    """The probability of improvement of each algorithm over each one below it."""
+    pairs = comparison.pairs
+    figure = Figure(figsize=(_WIDTH, 1.3 + 0.36 * len(pairs)), layout="constrained")
+    axes = figure.add_subplot()
+    colour_of = dict(zip(comparison.algorithms, looks(len(comparison.algorithms)), strict=True))
+    colours = [colour_of[pair.better][0] for pair in pairs]
+    _intervals(axes, [pair.probability for pair in pairs], colours)
+    axes.set_yticks(range(len(pairs)), [f"{pair.better}  >  {pair.other}" for pair in pairs])
+    axes.axvline(0.5, color=INK, linewidth=1.0, linestyle="--")
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel("probability that a run of the first scores higher", color=INK)
+    return figure
+
+
+def profiles_figure(comparison: Comparison) -> Figure:
+    """The share of runs with a score above each threshold."""
+    figure = Figure(figsize=(_WIDTH, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    _bands(axes, comparison.thresholds, comparison.profiles)
+    axes.set_xlabel(f"{_score_name(comparison)} τ", color=INK)
+    axes.set_ylabel("share of runs with score > τ", color=INK)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_ylim(-0.02, 1.02)
+    _legend(figure, axes)
+    return figure
+
+
+def curves_figure(comparison: Comparison) -> Figure:
+    """The interquartile mean over the steps of training."""
+    figure = Figure(figsize=(_WIDTH, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    ends, shares = comparison.data.ends, comparison.data.shares
+    if max(ends) <= 1.02 * min(ends):
+        _bands(axes, shares * min(ends), comparison.curves)
+        axes.set_xlabel("environment steps", color=INK)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    else:
+        _bands(axes, shares, comparison.curves)
+        axes.set_xlabel("share of each environment's steps", color=INK)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_ylabel(f"IQM of the {_score_name(comparison)}", color=INK)
+    _legend(figure, axes)
+    return figure
+
+
+def _score_name(comparison: Comparison) -> str:
+    return "score" if comparison.normalization.is_identity else "normalised score"
+
+
+def _bands(axes: Axes, x: Array, of: Mapping[str, Interval]) -> None:
+    for (name, interval), (colour, style) in zip(of.items(), looks(len(of)), strict=True):
+        value, low, high = (np.asarray(each) for each in interval)
+        axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+        axes.plot(x, value, color=colour, linestyle=style, linewidth=2.2, label=name)
+    quiet_axes(axes)
+    axes.margins(x=0.01)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    labels = axes.get_legend_handles_labels()[1]
+    if len(labels) > 5 or max(map(len, labels)) > 40:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    else:
+        axes.legend(loc="best", frameon=True, framealpha=0.85, edgecolor="none", fontsize=9)
