@@ -21,6 +21,8 @@ from rlpyt.utils.errors import RlpytError
 
 __all__ = ["COMMAND"]
 
+_MOST_PAIRS = 10  # on the terminal
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -108,23 +110,30 @@ def _print(comparison: Comparison, report: Path, console: Console) -> None:
         f"[bold]{what} on {escape(over)}[/bold], {n} runs; {escape(comparison.rule.text)}",
         soft_wrap=True,
     )
-    rows = aggregate_rows(comparison)
-    columns = list(next(iter(rows.values())))
-    table = Table("algorithm", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right")
-    for name, intervals in rows.items():
-        table.add_row(
-            escape(name), *("\n".join(interval_text(each)) for each in intervals.values())
-        )
-    console.print(table)
-    for pair in comparison.pairs:
+    console.print(_table(comparison))
+    for pair in comparison.pairs[:_MOST_PAIRS]:
         value, span = interval_text(pair.probability)
         line = f"P({pair.better} > {pair.other}) = {value} {span}"
         console.print(escape(line), soft_wrap=True)
+    if len(comparison.pairs) > _MOST_PAIRS:
+        console.print(f"... {len(comparison.pairs) - _MOST_PAIRS} more in improvement.csv")
     for note in comparison.notes:
         console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True)
     console.print(escape(str(report)), soft_wrap=True)
+
+
+def _table(comparison: Comparison) -> Table:
+    """One line for each algorithm, with the interval of the first statistic."""
+    rows = aggregate_rows(comparison)
+    first, *others = next(iter(rows.values()))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("algorithm", overflow="fold")
+    for title in (first, f"{100 * comparison.confidence:g} % interval", *others):
+        table.add_column(title, justify="right")
+    for name, intervals in rows.items():
+        texts = [interval_text(interval) for interval in intervals.values()]
+        table.add_row(escape(name), *texts[0], *(value for value, _ in texts[1:]))
+    return table
 
 
 COMMAND = Command(

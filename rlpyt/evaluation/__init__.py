@@ -10,7 +10,16 @@ from rlpyt.evaluation.bootstrap import (
     rank_interval,
     sample_efficiency,
 )
+from rlpyt.evaluation.comparison import Comparison, compare_runs
+from rlpyt.evaluation.normalization import (
+    ATARI_SCORES,
+    CONTROL_SCORES,
+    normalize,
+    reference_scores,
+)
 from rlpyt.evaluation.plot import find_runs, plot_runs, read_progress
+from rlpyt.evaluation.report import write_report
+from rlpyt.evaluation.run_scores import RunScores, ScoreRule, collect_scores
 from rlpyt.evaluation.statistics import (
     AGGREGATES,
     aggregate_iqm,
@@ -24,16 +33,24 @@ from rlpyt.evaluation.statistics import (
 
 __all__ = [
     "AGGREGATES",
+    "ATARI_SCORES",
+    "CONTROL_SCORES",
+    "Comparison",
     "Interval",
+    "RunScores",
+    "ScoreRule",
     "aggregate_iqm",
     "aggregate_mean",
     "aggregate_median",
     "aggregate_optimality_gap",
     "bootstrap",
     "bootstrap_interval",
+    "collect_scores",
+    "compare_runs",
     "find_runs",
     "improvement_interval",
     "mean_rank",
+    "normalize",
     "performance_profile",
     "plot_runs",
     "probability_of_improvement",
@@ -41,5 +58,7 @@ __all__ = [
     "rank_distribution",
     "rank_interval",
     "read_progress",
+    "reference_scores",
     "sample_efficiency",
+    "write_report",
 ]

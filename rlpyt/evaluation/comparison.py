@@ -26,6 +26,7 @@ __all__ = ["Comparison", "Pair", "compare_runs"]
 
 _THRESHOLDS = 101  # of the performance profile
 _GAP = "optimality gap"
+_NAMED = 4  # algorithms in a note
 
 
 @final
@@ -262,11 +263,9 @@ def _few(scores: Mapping[str, Array], data: RunScores) -> list[str]:
         counts = (~np.isnan(each)).sum(axis=0)
         n = int(counts.min())
         if n < FEW_RUNS:
-            task = data.tasks[int(counts.argmin())]
-            found.append(f"{name} has {n} run{'s' * (n != 1)} of {task}")
+            found.append(f"{name} ({n} of {data.tasks[int(counts.argmin())]})")
     if not found:
         return []
-    return [
-        f"{'; '.join(found)}: fewer than {FEW_RUNS} seeds make intervals too narrow, and one seed "
-        "none at all; train more before you conclude"
-    ]
+    which = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" * (len(found) > _NAMED))
+    what = f"fewer than {FEW_RUNS} seeds make intervals too narrow, and one seed none at all"
+    return [f"{what}: {which}; train more before you conclude"]

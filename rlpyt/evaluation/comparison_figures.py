@@ -1,6 +1,7 @@
 """Figures of a comparison: aggregates, performance profiles, improvement, sample efficiency."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 _WIDTH = 8.0
+_MOST_IN_ROWS = 5  # algorithms, whose pairs and bands do not crowd a figure
 _LOWER_IS_BETTER = ("optimality gap", "mean rank")
 
 
@@ -46,7 +48,8 @@ def aggregates_figure(comparison: Comparison) -> Figure:
     }
     if comparison.ranks:
         panels["mean rank"] = [comparison.ranks[name] for name in names]
-    figure = Figure(figsize=(_WIDTH + 1.0, 1.5 + 0.36 * len(names)), layout="constrained")
+    width = _WIDTH + 0.07 * max(map(len, names))
+    figure = Figure(figsize=(width, 1.5 + 0.36 * len(names)), layout="constrained")
     row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, intervals) in zip(row, panels.items(), strict=True):
         _intervals(axes, intervals, [colour for colour, _ in looks(len(names))])
@@ -55,7 +58,6 @@ def aggregates_figure(comparison: Comparison) -> Figure:
         axes.set_xlabel(f"{better} is better", fontsize=8, color=NOTE)
         axes.xaxis.set_major_locator(MaxNLocator(4))
     row[0].set_yticks(range(len(names)), names)
-    row[0].invert_yaxis()
     return figure
 
 
@@ -67,11 +69,16 @@ def _intervals(axes: Axes, intervals: Sequence[Interval], colours: Sequence[str]
     axes.set_ylim(len(intervals) - 0.5, -0.5)
     quiet_axes(axes)
     axes.grid(visible=False, axis="y")
+    axes.use_sticky_edges = False
     axes.margins(x=0.08)
 
 
 def improvement_figure(comparison: Comparison) -> Figure:
-    """The probability of improvement of each algorithm over each one below it."""
+    """The probability of improvement of each algorithm over each one below it: intervals, or for
+    many algorithms a matrix.
+    """
+    if len(comparison.algorithms) > _MOST_IN_ROWS:
+        return _improvement_matrix(comparison)
     pairs = comparison.pairs
     figure = Figure(figsize=(_WIDTH, 1.3 + 0.36 * len(pairs)), layout="constrained")
     axes = figure.add_subplot()
@@ -82,6 +89,31 @@ def improvement_figure(comparison: Comparison) -> Figure:
     axes.axvline(0.5, color=INK, linewidth=1.0, linestyle="--")
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("probability that a run of the first scores higher", color=INK)
+    return figure
+
+
+def _improvement_matrix(comparison: Comparison) -> Figure:
+    """Row over column; bold where the interval does not hold 0.5."""
+    names = list(comparison.algorithms)
+    found = np.full((len(names), len(names)), np.nan)
+    size = 2.6 + 0.5 * len(names)
+    figure = Figure(figsize=(size + 1.0, size), layout="constrained")
+    axes = figure.add_subplot()
+    for pair in comparison.pairs:
+        row, column = names.index(pair.better), names.index(pair.other)
+        value, low, high = (float(each) for each in pair.probability)
+        found[row, column] = value
+        weight = "normal" if low <= 0.5 <= high else "bold"
+        look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": INK}
+        axes.text(column, row, f"{value:.2f}", fontweight=weight, **look)
+    axes.imshow(found, cmap="RdBu", vmin=-0.5, vmax=1.5)
+    axes.set_yticks(range(len(names) - 1), names[:-1])
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_ylim(len(names) - 1.5, -0.5)
+    axes.set_xlim(0.5, len(names) - 0.5)
+    axes.tick_params(colors=INK, length=0, labelsize=9)
+    axes.spines[:].set_visible(False)
+    axes.set_title("row > column; bold: the interval does not hold 0.5", fontsize=9, color=NOTE)
     return figure
 
 
@@ -121,9 +153,10 @@ def _score_name(comparison: Comparison) -> str:
 
 
 def _bands(axes: Axes, x: Array, of: Mapping[str, Interval]) -> None:
+    alpha = 0.16 if len(of) <= _MOST_IN_ROWS else 0.06
     for (name, interval), (colour, style) in zip(of.items(), looks(len(of)), strict=True):
         value, low, high = (np.asarray(each) for each in interval)
-        axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=0)
         axes.plot(x, value, color=colour, linestyle=style, linewidth=2.2, label=name)
     quiet_axes(axes)
     axes.margins(x=0.01)

@@ -34,9 +34,9 @@ _LATEX = str.maketrans(
 
 
 def number_text(value: float) -> str:
-    """``0.873``, ``24.1``, ``9,583``: with as many digits as a table bears."""
+    """``0.87``, ``24.1``, ``391``, ``9,583``: with as many digits as a table bears."""
     size = abs(value)
-    return f"{value:,.0f}" if size >= 1000 else f"{value:.{1 if size >= 10 else 3}f}"
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
 
 
 def interval_text(interval: Interval) -> tuple[str, str]:

@@ -87,7 +87,10 @@ def _png(figure: Figure) -> bytes:
 
 
 def _page(comparison: Comparison, images: Mapping[str, bytes]) -> str:
-    title = escape(" vs. ".join(comparison.algorithms))
+    names, tasks = comparison.algorithms, comparison.data.tasks
+    subject = " vs. ".join(names) if len(names) < 5 else f"{len(names)} algorithms"
+    where = ", ".join(tasks) if len(tasks) < 4 else f"{len(tasks)} environments"
+    title = escape(f"{subject} on {where}")
     parts = [
         f"<h1>{title}</h1>",
         *(f'<p class="note">{escape(note)}</p>' for note in comparison.notes),

@@ -7,8 +7,9 @@ from typing import Literal, final, get_args
 
 import numpy as np
 
+from rlpyt.evaluation.labels import setting_labels
 from rlpyt.evaluation.plot import Curve, read_curve
-from rlpyt.evaluation.runs import RunGroup, find_runs, group_runs
+from rlpyt.evaluation.runs import find_runs, group_runs
 from rlpyt.evaluation.statistics import Array
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
@@ -108,8 +109,9 @@ _Cells = dict[tuple[str, str], _Cell]
 def collect_scores(paths: Iterable[Path | str], rule: ScoreRule) -> RunScores:
     """The scores of every run in or below ``paths``.
 
-    Runs that differ in more than seed and environment are of different algorithms; tasks are
-    environments. Every run of a task is looked at up to the same number of steps.
+    Runs of one environment that differ in more than the seed are of different algorithms
+    (:func:`~rlpyt.evaluation.labels.setting_labels`); tasks are environments. Every run of a task
+    is looked at up to the same number of steps.
 
     Raises:
         RlpytError: ``directory`` where there is no run, or but one; ``plot`` for a column that a
@@ -159,8 +161,11 @@ def _read(paths: Sequence[Path | str], column: str, notes: list[str]) -> _Cells:
         hint = "a comparison takes several, of other seeds or settings; rlpyt plot draws one"
         raise RlpytError("directory", what, hint=hint)
     cells: _Cells = {}
-    for group in group_runs(run_dirs):
-        cell = cells.setdefault((_label(group), group.env or _UNNAMED), _Cell())
+    groups = group_runs(run_dirs)
+    labels, about = setting_labels(groups)
+    notes += about
+    for group, label in zip(groups, labels, strict=True):
+        cell = cells.setdefault((label, group.env or _UNNAMED), _Cell())
         for run_dir in group.run_dirs:
             curve = read_curve(run_dir, _STEPS, column)
             if curve is None or curve.x[-1] <= 0:
@@ -169,10 +174,6 @@ def _read(paths: Sequence[Path | str], column: str, notes: list[str]) -> _Cells:
                 cell.dirs.append(run_dir)
                 cell.curves.append(curve)
     return {key: cell for key, cell in cells.items() if cell.dirs}
-
-
-def _label(group: RunGroup) -> str:
-    return f"{group.algorithm} · {group.details}" if group.details else group.algorithm
 
 
 def _cut(cells: _Cells, steps: int | None, notes: list[str]) -> dict[str, float]:

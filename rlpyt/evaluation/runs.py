@@ -12,7 +12,14 @@ from typing import Any, final
 from rlpyt.utils.config import flatten_config
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["RunGroup", "find_runs", "group_runs", "read_params", "read_progress"]
+__all__ = [
+    "RunGroup",
+    "find_runs",
+    "group_runs",
+    "read_params",
+    "read_progress",
+    "short_name",
+]
 
 _PER_RUN = frozenset({"seed", "run_ID", "extra"})  # what may differ between runs of one setting
 
@@ -152,13 +159,13 @@ def _details(group: RunGroup, twins: Sequence[RunGroup]) -> str:
     differing = [
         key for key in keys if len({json.dumps(twin.params.get(key)) for twin in twins}) > 1
     ]
-    shown = [f"{_short_name(key, differing)}={group.params.get(key)}" for key in differing]
+    shown = [f"{short_name(key, differing)}={group.params.get(key)}" for key in differing]
     if not shown and len(twins) > 1:  # no params.json tells them apart: their folders do
         return os.path.relpath(group.run_dirs[0].parent)
     return ", ".join(shown)
 
 
-def _short_name(key: str, keys: Sequence[str]) -> str:
+def short_name(key: str, keys: Sequence[str]) -> str:
     """The last part of a dotted key, or as many as it takes to be the only one among ``keys``."""
     parts = key.split(".")
     for n in range(1, len(parts)):

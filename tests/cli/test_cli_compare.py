@@ -31,7 +31,7 @@ def test_table_report_and_files(rlpyt, runs):
     assert (
         "2 algorithms on Cart[x]-v1, 10 runs; mean ReturnAverage over the last 10 %" in result.out
     )
-    assert "P(PPO > A2C) = 1.000 [1.000, 1.000]" in result.out
+    assert "P(PPO > A2C) = 1.00 [1.00, 1.00]" in result.out
     assert result.out.rstrip().endswith("comparison/report.html")
     assert (runs / "comparison" / "report.html").stat().st_size > 10_000
     assert "note:" not in result.out
@@ -67,7 +67,7 @@ def test_few_seeds_and_lengths_are_said(rlpyt, runs):
     make_run(Path("few", "b"), "A2C", 0, n_rows=5)
     result = rlpyt("compare", "few", "--replications", "50")
     assert "note: runs of Cart[x]-v1 end between 500 and 1,000 steps: all are cut at" in result.out
-    assert "note: PPO has 1 run of Cart[x]-v1; A2C has 1 run" in result.out
+    assert "none at all: PPO (1 of Cart[x]-v1), A2C (1 of Cart[x]-v1); train" in result.out
 
 
 @pytest.mark.parametrize(
