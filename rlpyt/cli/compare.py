@@ -36,6 +36,28 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where report, tables and figures go (default comparison)",
     )
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    _add_score_arguments(parser)
+    parser.add_argument(
+        "--replications",
+        type=positive,
+        default=10_000,
+        metavar="N",
+        help="of each bootstrap (default 10000)",
+    )
+    parser.add_argument(
+        "--confidence",
+        type=_confidence,
+        default=0.95,
+        metavar="P",
+        help="of the intervals (default 0.95)",
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="S", help="of the resampling (default 0)"
+    )
+
+
+def _add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is compared."""
     parser.add_argument(
         "--score",
         default="final",
@@ -61,15 +83,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help=f"{', '.join(METHODS)}, or a JSON file: {{ENV: [LOW, HIGH]}} (default auto: one "
         "environment not at all, several by reference scores or by the range of their runs)",
-    )
-    parser.add_argument(
-        "--replications", type=positive, default=10_000, metavar="N", help="default 10000"
-    )
-    parser.add_argument(
-        "--confidence", type=_confidence, default=0.95, metavar="P", help="default 0.95"
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, metavar="S", help="of the resampling (default 0)"
     )
 
 
