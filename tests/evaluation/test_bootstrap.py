@@ -268,7 +268,7 @@ def _inverse_erf(y: float) -> float:
 
 @pytest.mark.parametrize("name", NOTEBOOK)
 def test_intervals_are_those_of_a_published_comparison(name: str) -> None:
-    """Two numbers were chosen to fit, twelve follow."""
+    """The two numbers of the stand-in were chosen to fit; the other figures follow."""
     found = bootstrap_interval(like_procgen(), AGGREGATES[name], rng(), replications=10_000)
     np.testing.assert_allclose(found, NOTEBOOK[name], atol=0.003)
     if name in ("mean", "median"):  # in units of one's own mean both are 1, whatever the scores
