@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -373,8 +374,8 @@ def test_one_side_a_hundred_times_slower(
     assert len(rows) > SECONDS
     assert all(row["Diagnostics/Lag0"] + row["Diagnostics/Lag1"] == 1 for row in rows)
     assert rows[-1]["Diagnostics/CumReplayRatio"] == pytest.approx(1.0, rel=0.01)
-    waits = [row["Diagnostics/SamplerWait"] for row in rows[1:]]
-    assert (max(waits) < 0.5) if who == "learner" else (min(waits) > 0.5)
+    wait = median(row["Diagnostics/SamplerWait"] for row in rows[1:])
+    assert wait < 0.5 if who == "learner" else wait > 0.5
     half = [size for seconds, size in measured if seconds > SECONDS / 2]
     assert half[-1] - half[0] < MOST_GROWTH, [(round(s), n // 2**20) for s, n in measured[::10]]
     assert_clean(tmp_path / "run_0", "preempted")
