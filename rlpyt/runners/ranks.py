@@ -92,12 +92,14 @@ def seated(
         torch.accelerator.set_device_index(device.index or 0)
     backend = collective_backend(device)
     if seat.port is None:
-        own, _rank, _size = next(rendezvous("env://", timeout=limit))
+        shared, _rank, _size = next(rendezvous("env://", timeout=limit))
+        # The launcher's outlives a restart: what ranks that have died put there is not for these.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        own: Store = PrefixStore(f"start_{attempt}", shared)
     else:
         own = store or TCPStore(_LOOPBACK, seat.port, seat.size, False, timeout=limit)
-    if seat.port is not None:
         _wait_for_all(own, seat.size, _START_PATIENCE + seat.timeout, check)
-    with _on_loopback(seat.port is not None):
+    with _on_loopback(seat.port is not None), _connecting(seat):
         dist.init_process_group(
             backend if device.type == "cpu" else f"cpu:gloo,{device.type}:{backend}",
             store=PrefixStore("exchanges", own),
@@ -150,6 +152,17 @@ def watched(roles: Roles) -> Iterator[None]:
         if found is error:
             raise
         raise found from (found.__cause__ or error)
+
+
+@contextmanager
+def _connecting(seat: Seat) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        first = str(error).strip().partition("\n")[0]
+        what = f"rank {seat.rank} of {seat.size} cannot connect to the others: {first}"
+        hint = "see their own messages; raise `timeout` if they only start slowly"
+        raise RlpytError("rank", what, hint=hint) from error
 
 
 @contextmanager
