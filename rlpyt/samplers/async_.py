@@ -118,11 +118,9 @@ class SamplerProcess:
         """The process's columns of the batch of ``itr``, [T, B], overwritten by the next call but
         one; and the episodes that ended in it. The next batch is on its way then.
         """
-        start = time.perf_counter()
         if self._requested is None and self._arrived is None:
             self._request(itr, itr)
         batch, self._arrived = self._arrived or self._receive(), None
-        self._wait += time.perf_counter() - start
         self._lags[itr - batch.version] += 1
         if not self._lockstep and itr + 1 < self._n_itr:
             self._request(itr + 1, itr)
@@ -139,7 +137,9 @@ class SamplerProcess:
 
     def _receive(self) -> _Batch:
         assert self._requested is not None
+        start = time.perf_counter()
         trajs = self._hear()
+        self._wait += time.perf_counter() - start
         (itr, version), self._requested = self._requested, None
         return _Batch(itr, version, trajs)
 
