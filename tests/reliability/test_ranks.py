@@ -70,6 +70,7 @@ def test_a_rank_that_is_killed(kind: str, tmp_path: Path, assert_clean: AssertCl
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_stopped(tmp_path: Path, assert_clean: AssertClean):
     """F31."""
     error, strike = struck_run(signal.SIGSTOP, tmp_path, timeout=3.0, checkpoint_interval_steps=640)
@@ -252,7 +253,8 @@ def test_interrupted_from_the_terminal(tmp_path: Path, assert_clean: AssertClean
     assert_clean(tmp_path / "run", "interrupted")
 
 
-@pytest.mark.parametrize("where", ["step", slow("reset")])
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["step", "reset"])
 def test_interrupted_twice_while_an_environment_of_a_rank_hangs(
     where: str, tmp_path: Path, assert_clean: AssertClean
 ):

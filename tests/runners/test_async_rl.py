@@ -195,14 +195,14 @@ def test_the_log_says_how_old_parameters_were(free):
 @pytest.mark.parametrize("ratio", [slow(0.5), 1.37, slow(8.0)])
 def test_the_replay_ratio_is_the_one_asked_for(ratio: float, tmp_path: Path, monkeypatch):
     slowed(monkeypatch)
-    made = as_async(q_runner("dqn", n_itr=200))
+    made = as_async(q_runner("dqn", n_itr=120))
     algo = algorithm(DQN, replay(), min_steps_learn=0, replay_ratio=ratio)
     made = replace(made, algo=algo)
     run_dir = train(made, tmp_path)
     last = {name: float(value) for name, value in read_rows(run_dir)[-1].items()}
     assert last["Diagnostics/CumReplayRatio"] == pytest.approx(ratio, rel=0.01)
     updates = final_state(run_dir)["skeleton"]["dict"]["algo"]["dict"]["updates"]
-    assert updates == last["Diagnostics/CumUpdates"] == int(ratio * 200 * BATCH / algo.batch_size)
+    assert updates == last["Diagnostics/CumUpdates"] == int(ratio * 120 * BATCH / algo.batch_size)
 
 
 def test_a_runner_trains_twice():

@@ -89,13 +89,16 @@ def assert_same_checkpoints(one: Path, other: Path) -> None:
 
 
 def assert_equal_ranks(run_dir: Path, n_ranks: int = 2) -> None:
-    """All have the same parameters, target networks and optimizers, to the last bit."""
+    """All have the same parameters, target networks and optimizers, to the last bit; not the same
+    noise.
+    """
     states = rank_states(run_dir)
     assert len(states) == n_ranks
     shared = [
         name
         for name in states[0]["arrays"]
         if name.startswith(("agent/", "algo/gradient", "algo/target", "algo/critic", "algo/online"))
+        and "noise_" not in name
     ]
     assert len(shared) > 3
     for other in states[1:]:

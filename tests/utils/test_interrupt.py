@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from rlpyt.utils.interrupt import StopRequest, stop_on_signals
+from rlpyt.utils.interrupt import StopRequest, at_second_signal, stop_on_signals
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -63,3 +63,41 @@ def test_other_threads_get_a_request_that_is_never_set():
     thread.join()
     assert found == [(StopRequest(), signal.getsignal(signal.SIGINT))]
     assert not found[0][0]
+
+
+@pytest.mark.parametrize("second", SIGNALS)
+def test_at_the_second_signal_another_thread_acts(second):
+    acted = threading.Event()
+    with at_second_signal(acted.set), stop_on_signals() as request:
+        signal.raise_signal(signal.SIGINT)
+        assert not acted.wait(0.05)
+        with pytest.raises(SystemExit):
+            signal.raise_signal(second)
+        assert acted.wait(5)
+        assert request.signum == signal.SIGINT
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_other_signals_do_not_count():
+    acted = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        with at_second_signal(acted.set), stop_on_signals():
+            for number in (signal.SIGUSR1, signal.SIGUSR1, signal.SIGINT, signal.SIGUSR1):
+                signal.raise_signal(number)
+            assert not acted.wait(0.05)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_outside_the_main_thread_there_are_no_signals_to_act_at():
+    entered = []
+
+    def body() -> None:
+        with at_second_signal(lambda: None):
+            entered.append(True)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert entered
