@@ -103,6 +103,7 @@ class SamplerProcess:
         handover = self._hear()
         block = SharedBlock(self._role.receive_fd(), handover.layout)
         self.buffer = DoubleBuffer(block)
+        self._views = [half[:, self._columns] for half in self.buffer.halves]
         for learner in self._learners:
             learner.send(handover, [block.fd])
 
@@ -125,7 +126,7 @@ class SamplerProcess:
         if not self._lockstep and itr + 1 < self._n_itr:
             self._request(itr + 1, itr)
         self.buffer.filled = itr + 1
-        return self.buffer.halves[itr % 2][:, self._columns], batch.trajs
+        return self._views[itr % 2], batch.trajs
 
     def _request(self, itr: int, version: int) -> None:
         """Ask for a batch, by the present parameters. Nobody fetches while they are published: the

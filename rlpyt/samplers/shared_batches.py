@@ -36,6 +36,7 @@ class SharedBatches:
     ) -> None:
         """Wait for the buffer."""
         self._buffer = DoubleBuffer.attach(receive(self._pipe), self._pipe)
+        self._views = [half[:, self._columns] for half in self._buffer.halves]
 
     def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
         """The process's columns of the batch of ``itr``, [T, B]; the first reports episodes."""
@@ -45,7 +46,7 @@ class SharedBatches:
             if looks % _LOOKS == 0 and self._pipe.poll():
                 raise EOFError
             time.sleep(_TICK)
-        return self._buffer.halves[itr % 2][:, self._columns], []
+        return self._views[itr % 2], []
 
     def plan(self) -> dict[str, Any]:
         """The first process's."""
