@@ -19,6 +19,7 @@ from post_conditions import AssertClean, kill_and_wait, slowness, workers
 from small_runs import KINDS, B, T, runner, sampling, train
 
 from rlpyt.runners.evaluator import Evaluator
+from rlpyt.runners.loop import TrainingLoop
 from rlpyt.utils.errors import RlpytError
 
 RESTART: dict[str, Any] = {"on_worker_failure": "restart"}
@@ -140,7 +141,7 @@ def test_a_worker_that_dies_while_nobody_samples(
     )
     target, name = {
         "learning": (type(made.algo), "optimize_agent"),
-        "saving": (type(made), "_save"),
+        "saving": (TrainingLoop, "_save"),
         "evaluating": (Evaluator, "evaluate"),
     }[when]
     original = getattr(target, name)

@@ -118,10 +118,10 @@ def attach(timers: Timers, runner: MinibatchRl, stack: ExitStack) -> None:
         title = f"{name}: forward{', targets' if name == 'critics' else ''}"
         initialize(step, model, timers.timed(title, loss), **kwargs)
 
-    def timed_step(step: GradientStep, *args: Any) -> Any:
+    def timed_step(step: GradientStep, *args: Any, **options: Any) -> Any:
         current.append(names[id(step)])
         try:
-            return timers.timed(f"{current[-1]}: gradient's norm", take)(step, *args)
+            return timers.timed(f"{current[-1]}: gradient's norm", take)(step, *args, **options)
         finally:
             current.pop()
 
