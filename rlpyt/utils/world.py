@@ -135,11 +135,14 @@ class World:
         centre = self.sum(share * mean)
         return total, centre, self.sum(share * (var + (mean - centre).square()))
 
-    def share(self, count: Tensor) -> Tensor | None:
-        """What a mean of ``count`` entries [] here counts for in the mean of all processes' means,
-        so that each entry counts the same; None where all count 1.
+    def share(self, valid: Tensor | None) -> Tensor | None:
+        """What the mean over the ``valid`` entries here (bool, any shape) counts for in the mean of
+        all processes' means, so that each entry counts the same; None where all count 1.
         """
-        return None if self.size == 1 else count * self.size / self.sum(count).clamp(min=1)
+        if self.size == 1 or valid is None:
+            return None
+        count = valid.sum().float()
+        return count * self.size / self.sum(count).clamp(min=1)
 
     def meet(self, patience: float = 10.0) -> None:
         """Wait until every process is here; each may take ``patience`` timeouts, as for what is

@@ -146,9 +146,7 @@ class PQN(RlAlgorithm):
                 batch, state, self.minibatches, self._rng, sequences=self._agent.recurrent
             ):
                 self._agent.model.resample(self._rng)
-                share = None
-                if minibatch.valid is not None:
-                    share = self._world.share(minibatch.valid.sum().float())
+                share = self._world.share(minibatch.valid)
                 found, norm = self._gradient.step(learning_rate, minibatch, initial, share=share)
                 infos.append(found)
                 norms.append(norm)

@@ -24,7 +24,6 @@ from rlpyt.algos.pg.batch import (
     loss_inputs,
     normalized,
     policy_gradient_agent,
-    share_of,
 )
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
@@ -155,7 +154,7 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
         learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
         reward = samples.reward if self._rewards is None else self._rewards(samples)
         batch, state = self.inputs(samples, reward)
-        share = share_of(batch.valid, self.world)
+        share = self.world.share(batch.valid)
         loss, norm = self._gradient.step(learning_rate, batch, state, share=share)
         self.agent.update_normalizer(samples.observation, samples.valid, self.world)
         return opt_info([loss], [norm])

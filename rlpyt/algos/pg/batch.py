@@ -33,7 +33,6 @@ __all__ = [
     "loss_inputs",
     "normalized",
     "policy_gradient_agent",
-    "share_of",
 ]
 
 POLICY_GRADIENT_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
@@ -113,11 +112,6 @@ def normalized(batch: LossInputs, world: World) -> LossInputs:
     n, mean, var = world.combine(count.to(own_mean), own_mean, own_var)
     deviation = torch.sqrt(var * n / (n - 1.0).clamp(min=1.0))
     return batch._replace(advantage=(advantage - mean) / (deviation + 1e-8))
-
-
-def share_of(valid: Tensor | None, world: World) -> Tensor | None:
-    """What the mean over this process's ``valid`` steps counts for among those of all."""
-    return None if valid is None else world.share(valid.sum().float())
 
 
 def policy_gradient_agent(agent: Agent) -> PgAgent:

@@ -27,7 +27,6 @@ from rlpyt.algos.pg.batch import (
     loss_inputs,
     normalized,
     policy_gradient_agent,
-    share_of,
 )
 from rlpyt.algos.pg.minibatch import channels_last_images, check_minibatches, minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
@@ -206,7 +205,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
                     minibatch,
                     initial,
                     clip,
-                    share=share_of(minibatch.valid, self._world),
+                    share=self._world.share(minibatch.valid),
                 )
                 losses.append(loss)
                 norms.append(norm)

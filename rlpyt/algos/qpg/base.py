@@ -241,7 +241,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         for parameter in self._critic_parameters:
             parameter.requires_grad_(False)
         noise = self._noise(batch.now, "policy")
-        share = None if batch.valid is None else self._world.share(batch.valid.sum().float())
+        share = self._world.share(batch.valid)
         report, norm = self._policy_step.step(learning_rate, batch, noise, share=share)
         for parameter in self._critic_parameters:
             parameter.requires_grad_(True)
