@@ -1,0 +1,187 @@
+"""What a launcher does with a queue: it comes, takes runs, says what became of them, and goes.
+
+Launchers, of this machine or others that share the directory, say from time to time that they are
+alive; the runs of one that does not any more go back into the queue.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NamedTuple, Self, final
+
+from rlpyt.launch.queue_file import QueueFile, run_of
+from rlpyt.launch.queued_run import QueuedRun, RunState
+from rlpyt.utils.processes import ProcessIdentity
+
+__all__ = ["Attendance", "LauncherRecord", "Recovery", "launchers_in"]
+
+_SILENCE = 90.0  # seconds without a sign of life after which a launcher elsewhere has ended
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LauncherRecord:
+    """A launcher that drains the queue, or did until it was ended."""
+
+    id: int
+    process: ProcessIdentity
+    affinity: str
+    beats: int  # how often it has said that it is alive
+    seen_at: float  # when last, seconds since 1970, by its own clock
+
+
+class Recovery(NamedTuple):
+    """What came of looking for launchers that have ended without leaving."""
+
+    back: list[QueuedRun]  # runs of theirs, which are queued again
+    n_left: int  # runs of theirs whose processes go on
+
+
+def launchers_in(file: QueueFile) -> list[LauncherRecord]:
+    """Those that have come and not gone."""
+    return [
+        LauncherRecord(
+            id=row["id"],
+            process=ProcessIdentity(row["host"], row["pid"], row["start"]),
+            affinity=row["affinity"],
+            beats=row["beats"],
+            seen_at=row["seen_at"],
+        )
+        for row in file.read("SELECT * FROM launchers ORDER BY id")
+    ]
+
+
+@final
+class Attendance:
+    """Context in which this process is one of the queue's launchers."""
+
+    def __init__(self, file: QueueFile, affinity: str) -> None:
+        """With the slots that the code ``affinity`` gives."""
+        self._file = file
+        self._affinity = affinity
+        self._id = 0
+        self._others: dict[int, tuple[int, float]] = {}  # beats, and when they were new here
+
+    def __enter__(self) -> Self:
+        own = ProcessIdentity.of(os.getpid())
+        with self._file.transaction() as do:
+            cursor = do(
+                "INSERT INTO launchers (host, pid, start, affinity, seen_at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (own.host, own.pid, own.start, self._affinity, time.time()),
+            )
+            self._id = int(cursor.lastrowid or 0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._file.transaction() as do:
+            do("DELETE FROM launchers WHERE id = ?", (self._id,))
+
+    def beat(self) -> bool:
+        """Say that it is alive; False where the others have given it up already, and taken over its
+        runs.
+        """
+        with self._file.transaction() as do:
+            cursor = do(
+                "UPDATE launchers SET beats = beats + 1, seen_at = ? WHERE id = ?",
+                (time.time(), self._id),
+            )
+            return bool(cursor.rowcount)
+
+    def take(self, slot: int) -> QueuedRun | None:
+        """The next run, which is this launcher's from now on; None where none is queued."""
+        with self._file.transaction() as do:
+            row = do(
+                "UPDATE runs SET state = 'running', wanted = NULL, launcher = ?, slot = ?, "
+                "host = NULL, pid = NULL, start = NULL, exit_code = NULL, reason = '', "
+                "attempts = attempts + 1, started_at = ?, ended_at = NULL WHERE id = "
+                "(SELECT id FROM runs WHERE state = 'queued' "
+                "ORDER BY priority DESC, position LIMIT 1) RETURNING *",
+                (self._id, slot, time.time()),
+            ).fetchone()
+        return None if row is None else run_of(row)
+
+    def started(self, run: QueuedRun, process: ProcessIdentity) -> None:
+        """Say which process it is."""
+        with self._file.transaction() as do:
+            do(
+                "UPDATE runs SET host = ?, pid = ?, start = ? WHERE id = ? AND launcher = ?",
+                (process.host, process.pid, process.start, run.id, self._id),
+            )
+
+    def ended(
+        self,
+        run: QueuedRun,
+        state: RunState,
+        *,
+        exit_code: int | None = None,
+        reason: str = "",
+        is_failure: bool = False,
+        at_end: bool = False,
+    ) -> None:
+        """Say what became of it; nothing happens where others have taken it over meanwhile.
+
+        ``at_end``: of the queue, for one that goes back.
+        """
+        now = time.time()
+        last = "(SELECT max(position) + 1 FROM runs)" if at_end else "position"
+        with self._file.transaction() as do:
+            do(
+                "UPDATE runs SET state = ?, wanted = NULL, exit_code = ?, reason = ?, "
+                "failures = failures + ?, ended_at = ?, seconds = seconds + max(0, ? - started_at),"
+                f" position = {last} WHERE id = ? AND launcher = ? AND state = 'running'",
+                (state, exit_code, reason, is_failure, now, now, run.id, self._id),
+            )
+
+    def wanted(self) -> dict[int, RunState]:
+        """Which of its runs are asked to end, by number, and what they are to be then."""
+        rows = self._file.read(
+            "SELECT id, wanted FROM runs WHERE state = 'running' AND wanted IS NOT NULL "
+            f"AND launcher = {self._id}"
+        )
+        return {row["id"]: row["wanted"] for row in rows}
+
+    def recover(self) -> Recovery:
+        """Put back into the queue what launchers ran that have ended without leaving.
+
+        Of this machine's that is known at once; of another's it is taken to be so when it has said
+        nothing for 90 seconds of this process's clock. A run whose process goes on (it saves) stays
+        as it is, and is looked at again at the next call.
+        """
+        back: list[QueuedRun] = []
+        n_left = 0
+        now = time.monotonic()
+        for other in launchers_in(self._file):
+            if other.id == self._id or other.process.is_running:
+                continue
+            beats, since = self._others.setdefault(other.id, (other.beats, now))
+            if beats != other.beats:
+                self._others[other.id] = (other.beats, now)
+            elif other.process.is_here or now - since > _SILENCE:
+                found = self._forget(other)
+                back += found.back
+                n_left += found.n_left
+        return Recovery(back, n_left)
+
+    def _forget(self, launcher: LauncherRecord) -> Recovery:
+        with self._file.transaction() as do:
+            rows = do(
+                "SELECT * FROM runs WHERE launcher = ? AND state = 'running'", (launcher.id,)
+            ).fetchall()
+            runs = [run_of(row) for row in rows]
+            ended = [run for run in runs if run.process is None or not run.process.is_running]
+            for run in ended:
+                do(
+                    "UPDATE runs SET state = ?, wanted = NULL, reason = ?, ended_at = ? "
+                    "WHERE id = ?",
+                    (run.wanted or "queued", "its launcher was ended", time.time(), run.id),
+                )
+            if len(ended) == len(runs):
+                do("DELETE FROM launchers WHERE id = ?", (launcher.id,))
+        return Recovery(ended, len(runs) - len(ended))
