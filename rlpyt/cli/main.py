@@ -5,7 +5,7 @@ each.
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TextIO, final
@@ -16,9 +16,9 @@ from rlpyt.cli.command import RUN_ERROR, USAGE_ERROR, one_line, print_error
 from rlpyt.cli.commands import COMMANDS
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["main"]
+__all__ = ["main", "run_program"]
 
-_USAGE_CODES = frozenset({"config", "device", "plot", "space", "usage"})
+_USAGE_CODES = frozenset({"affinity", "config", "device", "plot", "space", "usage"})
 
 
 @final
@@ -69,18 +69,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: 130 and 143 after SIGINT and SIGTERM, 0 after ``--help``.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+
+    def run() -> int:
+        _check_command(words)
+        namespace, rest = _parser().parse_known_args(words)
+        code: int = namespace.run(namespace, _overrides(namespace, rest))
+        return code
+
+    return run_program(run)
+
+
+def run_program(run: Callable[[], int]) -> int:
+    """The exit code of ``run``; its errors and warnings are shown as one line each."""
     try:
         with _one_line_warnings(), _current_directory_importable():
-            _check_command(words)
-            namespace, rest = _parser().parse_known_args(words)
-            code: int = namespace.run(namespace, _overrides(namespace, rest))
+            return run()
     except RlpytError as error:
         print_error(error)
         return USAGE_ERROR if error.code in _USAGE_CODES else RUN_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    return code
 
 
 def _check_command(words: list[str]) -> None:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn.base import QAlgorithm
-from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.command import Command
 from rlpyt.cli.rundir import draw_curve, find_run, load_params, load_runner
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
-from rlpyt.runners.saver import read_run_state
+from rlpyt.runners.continued import train_or_continue
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["COMMAND", "continue_run"]
@@ -53,14 +52,8 @@ def continue_run(run_dir: Path, runner: BaseRunner, args: argparse.Namespace) ->
         resume=True,
     )
     try:
-        if read_run_state(run_dir) == "done":
-            logger.text(f"{run_dir} is complete: nothing is left to do", runner.n_itr)
+        if not train_or_continue(runner, logger):
             return 0
-        saved = Checkpointer(run_dir / "checkpoints").latest() is not None
-        if not saved:
-            logger.text("no checkpoint was saved yet: starting from the beginning", 0)
-            logger.load_state_dict({"columns": [], "rows": 0, "step": -1})
-        runner.train(logger, resume=saved)
         if not args.no_plot:
             logger.text(draw_curve(run_dir), runner.n_itr)
     finally:

@@ -25,7 +25,7 @@ from rlpyt.runners.ranks import launched_seat
 from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["COMMAND", "add_runner_options", "build_runner"]
+__all__ = ["COMMAND", "add_runner_options", "build_runner", "with_options"]
 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +119,17 @@ def build_runner(args: argparse.Namespace, overrides: list[str]) -> BaseRunner:
     for override in overrides:
         if override.startswith(("sampler.env=", "sampler.env.id=")):
             raise RlpytError("config", override, hint="ENV is the second argument of rlpyt train")
-    runner: BaseRunner = default_runner(args.algorithm, _env(args, overrides), args.recurrent)
+    runner = default_runner(args.algorithm, _env(args, overrides), args.recurrent)
+    return with_options(runner, args, overrides)
+
+
+def with_options(runner: BaseRunner, args: argparse.Namespace, overrides: list[str]) -> BaseRunner:
+    """A copy of ``runner`` with what the options of :func:`add_runner_options`, but for the agent's
+    memory, and the overrides change.
+
+    Raises:
+        RlpytError: for an unknown setting, or values that do not fit.
+    """
     runner = chosen_runner(replace(runner, seed=args.seed, device=args.device), args)
     if args.steps is not None:
         runner = replace(runner, n_steps=args.steps)

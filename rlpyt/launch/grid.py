@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -27,8 +27,7 @@ class GridRun(NamedTuple):
 
     variant: dict[str, Any]
     log_dir: str  # of the variant, below the experiment's
-    run_ID: int
-    seed: int
+    run_ID: int  # its seed
 
 
 @final
@@ -54,12 +53,18 @@ class Grid:
 
     def __iter__(self) -> Iterator[GridRun]:
         """All variants with the first seed, then all with the second, and so on."""
-        for run_ID, seed in enumerate(self.seeds):
+        for seed in self.seeds:
             for variant, log_dir in zip(*make_variants(*self.levels), strict=True):
-                yield GridRun(variant, log_dir, run_ID, seed)
+                yield GridRun(variant, log_dir, seed)
 
     def check(self, runner: BaseRunner) -> None:
-        """Raise where a variant is none of ``runner``, before anything starts.
+        """Raise where a variant is none of ``runner``, before anything starts; see
+        :meth:`check_each`.
+        """
+        self.check_each(lambda variant: apply_variant(runner, variant))
+
+    def check_each(self, build: Callable[[dict[str, Any]], BaseRunner]) -> list[BaseRunner]:
+        """Build every variant's runner, before anything starts; returned in their order.
 
         Raises:
             RlpytError: naming the setting's path and the variant, for an unknown key ("did you
@@ -67,10 +72,12 @@ class Grid:
                 that is not registered.
         """
         known: set[str] = set()
+        runners = []
         for variant, log_dir in zip(*make_variants(*self.levels), strict=True):
             try:
-                changed = apply_variant(runner, variant)
+                changed = build(variant)
                 changed.check()
+                runners.append(changed)
                 env = EnvConfig.of(changed.sampler.env).id
                 if isinstance(env, str) and env not in known:
                     _check_env(env)
@@ -78,6 +85,7 @@ class Grid:
             except RlpytError as error:
                 where = "; ".join(filter(None, [error.where, f"variant {log_dir}"]))
                 raise RlpytError(error.code, error.what, where=where, hint=error.hint) from error
+        return runners
 
 
 def grid(*, seeds: int | Sequence[int] = 1, **settings: Sequence[Any]) -> Grid:

@@ -104,6 +104,7 @@ class Queue:
                     "queued_at) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)",
                     (*values, position + n_new, now),
                 )
+        self._write_tree()
         return n_new
 
     def _check_same(self, known: str, spec: RunSpec) -> None:
@@ -121,7 +122,7 @@ class Queue:
         with suppress(OSError):  # for people alone
             (self.directory / LAUNCHED_FILE).write_text(text)
 
-    def write_tree(self) -> None:
+    def _write_tree(self) -> None:
         """Say in ``experiments_tree.txt`` which variants there are, as rlpyt 0.1 does."""
         rows = self._file.read("SELECT log_dir, count(*) FROM runs GROUP BY log_dir ORDER BY id")
         total = sum(row[1] for row in rows)

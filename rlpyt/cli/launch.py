@@ -1,0 +1,248 @@
+"""``rlpyt launch``: a grid of runs over the slots of this machine."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from rlpyt.cli.arguments import add_output_options, positive
+from rlpyt.cli.command import RUN_ERROR, Command
+from rlpyt.cli.grid_words import grid_of, seeds_of
+from rlpyt.cli.presets.registry import ALGORITHMS
+from rlpyt.cli.runs_table import runs_table
+from rlpyt.cli.target import ALGORITHM_KEY, Target, option_words
+from rlpyt.cli.train import add_runner_options
+from rlpyt.launch.affinity import get_n_run_slots
+from rlpyt.launch.afterwards import report_on
+from rlpyt.launch.child import run_command
+from rlpyt.launch.grid import Grid
+from rlpyt.launch.launcher import Launcher
+from rlpyt.launch.queue import Queue
+from rlpyt.launch.queued_run import RunSpec
+from rlpyt.launch.run_slot import run_slots
+from rlpyt.logging.context import default_log_dir
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["COMMAND"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="algorithms (ppo, or ppo,a2c), a function that returns a runner (module:function or "
+        "file.py:function), a script (file.py), or the directory of a launch, to go on with it",
+    )
+    parser.add_argument(
+        "env", nargs="?", metavar="ENV", help="of algorithms; or --grid env=ENV1,ENV2"
+    )
+    group = parser.add_argument_group("the grid")
+    group.add_argument(
+        "--grid",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=V1,V2",
+        help="a setting and its values, such as env=CartPole-v1,Acrobot-v1; all combinations run",
+    )
+    group.add_argument(
+        "--seeds",
+        type=seeds_of,
+        default=1,
+        metavar="N",
+        help="runs of each setting, with seeds from 0; or which: 3,7 or 10-19 (default 1)",
+    )
+    group.add_argument(
+        "--affinity",
+        default="auto",
+        metavar="CODE",
+        help="what the runs share, such as 8cpu_2gpu (default auto: all that may be used)",
+    )
+    group.add_argument(
+        "--out", type=Path, metavar="DIR", help="of the experiment (default data/local/...)"
+    )
+    group.add_argument(
+        "--priority", type=int, default=0, metavar="P", help="higher is sooner (default 0)"
+    )
+    group.add_argument(
+        "--retries", type=_count, default=1, metavar="N", help="of a run that fails (default 1)"
+    )
+    group.add_argument("--dry-run", action="store_true", help="show the runs, and start none")
+    group.add_argument(
+        "--no-start", action="store_true", help="put the runs into the queue, and start none"
+    )
+    group.add_argument("--no-report", action="store_true", help="compare no runs at the end")
+    add_runner_options(parser)
+    add_output_options(parser)
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else positive(text)
+
+
+def _run(args: argparse.Namespace, overrides: list[str]) -> int:
+    if args.env is not None and "=" in args.env:
+        overrides = [args.env, *overrides]
+    elif args.env is not None:
+        overrides = [f"env={args.env}", *overrides]
+    if Path(args.target).is_dir():
+        return _go_on(Path(args.target), args, overrides)
+    targets = [Target.parse(name) for name in args.target.split(",")]
+    grid = _grid(targets, args)
+    specs = _specs(targets[0], grid, args, overrides)
+    if targets[0].kind != "script":
+        grid.check_each(lambda variant: targets[0].build(variant, args, overrides))
+    directory = args.out or default_log_dir("-".join(target.title for target in targets))
+    slots = run_slots(args.affinity)
+    if args.dry_run:
+        for number, spec in enumerate(specs):
+            slot = slots[number % len(slots)]
+            print(shlex.join(run_command(spec, directory, slot.name, slot.pinned)))
+        print(f"{len(specs)} runs, {len(slots)} at a time, into {directory}; nothing was started")
+        return 0
+    with Queue(directory, create=True) as queue:
+        n_new = queue.add(specs)
+        known = f", {len(specs) - n_new} known already" * (n_new < len(specs))
+        print(f"{n_new} new runs{known}, {len(slots)} at a time, into {directory}")
+        if args.no_start:
+            print(f"start them with `rlpyt launch {directory}`")
+            return 0
+        return _drain(queue, args)
+
+
+def _go_on(directory: Path, args: argparse.Namespace, overrides: list[str]) -> int:
+    """With the queue that is there."""
+    given = [*overrides, *args.grid, *option_words(args)]
+    if given or args.seeds != 1 or args.out is not None:
+        what = f"{directory} has its runs already; {' '.join(given) or 'a grid'} would change them"
+        hint = "give only --affinity; or give algorithm, grid and --out as they were, to add runs"
+        raise RlpytError("usage", what, hint=hint)
+    with Queue(directory) as queue:
+        if args.dry_run:
+            Console().print(runs_table(queue.runs()))
+            return 0
+        return _drain(queue, args)
+
+
+def _grid(targets: list[Target], args: argparse.Namespace) -> Grid:
+    if args.seed:
+        hint = f"write --seeds {args.seed},"
+        raise RlpytError("usage", "--seed is of one run", hint=hint)
+    given = {}
+    if len(targets) > 1:
+        if any(target.kind != "algorithm" for target in targets):
+            hint = "launch scripts and experiments one by one, into one --out if you like"
+            raise RlpytError("usage", f"several targets: {args.target}", hint=hint)
+        given[ALGORITHM_KEY] = [target.name for target in targets]
+    return grid_of(args.grid, args.seeds, given)
+
+
+def _specs(
+    target: Target, grid: Grid, args: argparse.Namespace, overrides: list[str]
+) -> list[RunSpec]:
+    words = [*option_words(args), *overrides]
+    path = Path(target.name.partition(":")[0])
+    if target.kind == "script":
+        if words:
+            hint = "give its settings by --grid: it reads them from variant_config.json"
+            raise RlpytError("usage", f"a script has no {' '.join(words)}", hint=hint)
+        command = [sys.executable, str(path.resolve())]
+    else:
+        name = target.name.replace(str(path), str(path.resolve()), 1) if path.exists() else None
+        command = [sys.executable, "-m", "rlpyt.cli.launched"]
+        words = [name or target.name, *words]
+    return [
+        RunSpec(
+            command=command,
+            cwd=str(Path.cwd()),
+            log_dir=run.log_dir,
+            run_ID=run.run_ID,
+            variant=run.variant,
+            args=words,
+            priority=args.priority,
+            retries=args.retries,
+        )
+        for run in grid
+    ]
+
+
+def _drain(queue: Queue, args: argparse.Namespace) -> int:
+    others = [other for other in queue.launchers() if other.process.is_running]
+    for other in others:
+        print(
+            f"process {other.process.pid} launches from this queue on this machine too: both start "
+            "runs, each in slots of its own (--no-start only adds runs)"
+        )
+    directory = queue.directory
+    print(f"{get_n_run_slots(args.affinity)} slots; watch them with `rlpyt watch {directory}`")
+    with _shown(queue) as tell:
+        launcher = Launcher(queue, args.affinity, tell=tell)
+        try:
+            launcher.drain()
+        except SystemExit:
+            tell(f"stopped; go on with `rlpyt launch {directory}`")
+            raise
+    unfinished = [run for run in queue.runs() if run.state != "done"]
+    if unfinished:
+        Console().print(runs_table(unfinished))
+    report = None if args.no_report else report_on(queue)
+    counts = ", ".join(f"{n} {state}" for state, n in queue.counts().items())
+    print(f"{counts}; " + (f"report: {report}" if report else f"runs: {directory}"))
+    return RUN_ERROR if any(run.state == "failed" for run in unfinished) else 0
+
+
+@contextmanager
+def _shown(queue: Queue) -> Iterator[Callable[[str], None]]:
+    """Gives what prints a line; on a terminal, above a bar of the runs that have ended."""
+    console = Console(highlight=False, soft_wrap=True)
+    bar = Progress(
+        TextColumn("[bold]runs[/bold]"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("", total=None, counts="")
+
+    def tell(line: str) -> None:
+        counts = queue.counts()
+        ended = sum(n for state, n in counts.items() if state not in {"queued", "running"})
+        texts = ", ".join(f"{n} {state}" for state, n in counts.items())
+        bar.update(task, completed=ended, total=sum(counts.values()), counts=texts)
+        console.print(line, markup=False)
+
+    with bar:
+        yield tell
+
+
+COMMAND = Command(
+    summary="train a grid of settings and seeds, on all of this machine",
+    description=(
+        "Run every combination of settings, each with several seeds, over the CPUs and\n"
+        "accelerators of this machine, and compare them at the end. The runs stand in a queue in\n"
+        "the experiment's directory: the same command, or `rlpyt launch DIR`, goes on after an\n"
+        "interruption, also from other machines that share the directory.\n"
+        "Settings are key=value, as for rlpyt train, and are the same in all runs."
+    ),
+    examples=(
+        "examples:\n"
+        "  rlpyt launch ppo CartPole-v1 --seeds 5 --steps 100000 --out data/cartpole\n"
+        "  rlpyt launch ppo,a2c --grid env=CartPole-v1,Acrobot-v1 --seeds 3\n"
+        "  rlpyt launch dqn env=CartPole-v1 --grid algo.learning_rate=1e-3,3e-4 "
+        "algo.double=true,false\n"
+        "  rlpyt launch experiments/ppo_classic.py:acrobot --seeds 5 --affinity 8cpu_2cpr\n"
+        "  rlpyt launch my_script.py --grid algo.learning_rate=1e-3,3e-4 --seeds 3\n"
+        "  rlpyt launch data/cartpole\n"
+        f"algorithms: {', '.join(sorted(ALGORITHMS))}"
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+    takes_overrides=True,
+)

@@ -1,0 +1,51 @@
+"""The runs of a queue as a table on the terminal."""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from rlpyt.launch.queued_run import QueuedRun
+
+__all__ = ["STATE_STYLES", "run_seconds", "runs_table"]
+
+STATE_STYLES = {
+    "queued": "dim",
+    "running": "cyan",
+    "done": "green",
+    "failed": "bold red",
+    "stopped": "yellow",
+}
+"""How rich shows each state."""
+
+
+def run_seconds(run: QueuedRun) -> float:
+    """What its attempts have taken, with the one that goes on."""
+    running = run.started_at is not None and run.state == "running"
+    return run.seconds + (max(0.0, time.time() - (run.started_at or 0.0)) if running else 0.0)
+
+
+def runs_table(runs: Sequence[QueuedRun]) -> Table:
+    """A line for each."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("run", overflow="fold")
+    for title in ("state", "slot", "attempts", "time"):
+        table.add_column(title, justify="left" if title == "state" else "right")
+    table.add_column("why", overflow="fold")
+    for run in runs:
+        state = f"{run.state}, to be {run.wanted}" if run.wanted else run.state
+        seconds = run_seconds(run)
+        table.add_row(
+            str(run.id),
+            escape(run.name),
+            f"[{STATE_STYLES[run.state]}]{state}[/]",
+            str(run.slot) if run.state == "running" else "",
+            str(run.attempts) if run.attempts else "",
+            str(timedelta(seconds=round(seconds))) if seconds else "",
+            escape(run.reason),
+        )
+    return table

@@ -1,0 +1,120 @@
+"""Launching from a script: many runs of another script, over the slots of this machine.
+
+Names, arguments, files and how a run's script is called are those of rlpyt 0.1.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlpyt.launch.child import run_command
+from rlpyt.launch.launcher import Launcher
+from rlpyt.launch.queue import Queue
+from rlpyt.launch.queued_run import RunSpec
+from rlpyt.launch.run_slot import run_slots
+from rlpyt.launch.variant import save_variant
+from rlpyt.logging.context import default_log_dir
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["launch_experiment", "run_experiments"]
+
+
+def run_experiments(
+    script: str | Path,
+    affinity_code: str,
+    experiment_title: str,
+    runs_per_setting: int,
+    variants: Sequence[Mapping[str, Any]],
+    log_dirs: Sequence[str],
+    common_args: Sequence[object] = (),
+    runs_args: Sequence[Sequence[object]] | None = None,
+    *,
+    out: Path | str | None = None,
+    retries: int = 1,
+) -> Path:
+    """Run ``script`` for every variant, with ``run_ID`` 0 to ``runs_per_setting - 1``, and wait.
+
+    All variants have their first run before any has its second. A launcher that was ended
+    continues when this is called again with the same ``out``: runs that are done are left, those
+    that were interrupted go on.
+
+    Args:
+        script: called as ``python script <slot>slt_<code> <log_dir> <run_ID> *args``.
+        affinity_code: as :func:`~rlpyt.launch.encode_affinity` writes it, or ``"auto"``.
+        experiment_title: the last part of the directory, where ``out`` is ``None``.
+        runs_per_setting: runs of each variant.
+        variants: what is different about each, as :func:`~rlpyt.launch.make_variants` gives them.
+        log_dirs: the directory of each.
+        common_args: further arguments of all runs.
+        runs_args: further arguments of each variant's.
+        out: the experiment's directory; ``None``: ``data/local/<date>/<time>/<title>``.
+        retries: how many failures of a run are tried again.
+
+    Returns:
+        The experiment's directory. What became of each run, ``rlpyt status`` says.
+
+    Raises:
+        RlpytError: for parts that do not go together, before anything is started.
+        SystemExit: 130 or 143, after SIGINT or SIGTERM.
+    """
+    if len(variants) != len(log_dirs) or (runs_args and len(runs_args) != len(variants)):
+        n_args = "" if runs_args is None else f", {len(runs_args)} runs_args"
+        what = f"{len(variants)} variants, {len(log_dirs)} log_dirs{n_args}"
+        raise RlpytError("config", what, hint="give as many")
+    if not Path(script).is_file():
+        raise RlpytError("config", f"there is no script {script}", hint="give its path")
+    directory = default_log_dir(experiment_title) if out is None else Path(out)
+    own_args = runs_args or [()] * len(variants)
+    specs = [
+        RunSpec(
+            command=(sys.executable, str(Path(script).resolve())),
+            cwd=str(Path.cwd()),
+            log_dir=log_dir,
+            run_ID=run_ID,
+            variant=variant,
+            args=[str(arg) for arg in (*common_args, *args)],
+            retries=retries,
+        )
+        for run_ID in range(runs_per_setting)
+        for variant, log_dir, args in zip(variants, log_dirs, own_args, strict=True)
+    ]
+    run_slots(affinity_code)  # raises before anything is written
+    with Queue(directory, create=True) as queue:
+        queue.add(specs)
+        Launcher(queue, affinity_code).drain()
+    return directory
+
+
+def launch_experiment(
+    script: str | Path,
+    run_slot: int,
+    affinity_code: str,
+    log_dir: Path | str,
+    variant: Mapping[str, Any],
+    run_ID: int,
+    args: Sequence[object] = (),
+    python_executable: str | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start one run of ``script`` in a slot, without a queue; what it prints, this process prints.
+
+    Raises:
+        RlpytError: as :func:`run_experiments` does.
+    """
+    slots = run_slots(affinity_code)
+    if not 0 <= run_slot < len(slots):
+        what = f"no run slot {run_slot}: there are {len(slots)}, from 0"
+        raise RlpytError("affinity", what, where=f"affinity code {affinity_code}")
+    slot = slots[run_slot]
+    spec = RunSpec(
+        command=(python_executable or sys.executable, str(Path(script).resolve())),
+        cwd=str(Path.cwd()),
+        run_ID=run_ID,
+        variant=variant,
+        args=[str(arg) for arg in args],
+    )
+    save_variant(variant, log_dir)
+    command = run_command(spec, Path(log_dir), slot.name, slot.pinned)
+    return subprocess.Popen(command, env={**os.environ, **slot.environment})
