@@ -41,6 +41,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "env", nargs="?", metavar="ENV", help="of algorithms; or --grid env=ENV1,ENV2"
     )
+    _add_grid_options(parser)
+    _add_queue_options(parser)
+    add_runner_options(parser)
+    add_output_options(parser)
+
+
+def _add_grid_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the grid")
     group.add_argument(
         "--grid",
@@ -57,6 +64,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="runs of each setting, with seeds from 0; or which: 3,7 or 10-19 (default 1)",
     )
+
+
+def _add_queue_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the queue")
     group.add_argument(
         "--affinity",
         default="auto",
@@ -77,8 +88,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-start", action="store_true", help="put the runs into the queue, and start none"
     )
     group.add_argument("--no-report", action="store_true", help="compare no runs at the end")
-    add_runner_options(parser)
-    add_output_options(parser)
 
 
 def _count(text: str) -> int:

@@ -169,6 +169,7 @@ STATUS = Command(
     add_arguments=_add_status_arguments,
     run=_status,
 )
+"""``rlpyt status``."""
 
 STOP = Command(
     summary="stop runs of a launch",
@@ -180,6 +181,7 @@ STOP = Command(
     add_arguments=_add_run_arguments,
     run=_changes(("queued", "running"), Queue.stop, "stopped, or asked to save and end"),
 )
+"""``rlpyt stop``."""
 
 RETRY = Command(
     summary="go on with failed and stopped runs of a launch",
@@ -194,6 +196,7 @@ RETRY = Command(
     add_arguments=_add_again_arguments,
     run=_changes(("failed", "stopped"), Queue.retry, "queued"),
 )
+"""``rlpyt retry``."""
 
 REQUEUE = Command(
     summary="put runs of a launch at the end of its queue",
@@ -209,3 +212,4 @@ REQUEUE = Command(
         ("queued", "running", "done", "failed", "stopped"), Queue.requeue, "queued, at the end"
     ),
 )
+"""``rlpyt requeue``."""

@@ -111,7 +111,7 @@ class Target:
         return runner
 
 
-def option_parser() -> argparse.ArgumentParser:
+def _option_parser() -> argparse.ArgumentParser:
     """Reads the options of ``rlpyt train`` that every run of a launch may have."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_runner_options(parser)
@@ -121,7 +121,7 @@ def option_parser() -> argparse.ArgumentParser:
 
 def run_options(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options among ``words``, and the overrides."""
-    return option_parser().parse_known_args(list(words))
+    return _option_parser().parse_known_args(list(words))
 
 
 def option_words(args: argparse.Namespace) -> list[str]:
@@ -129,7 +129,7 @@ def option_words(args: argparse.Namespace) -> list[str]:
     out.
     """
     words = []
-    for action in option_parser()._actions:  # argparse has no other way to list them
+    for action in _option_parser()._actions:  # argparse has no other way to list them
         value = getattr(args, action.dest, action.default)
         if value == action.default:
             continue

@@ -11,7 +11,12 @@ from rlpyt.launch.affinity import (
     remove_run_slot,
 )
 from rlpyt.launch.code import AffinityCode
+from rlpyt.launch.experiments import launch_experiment, run_experiments
 from rlpyt.launch.grid import Grid, GridRun, grid
+from rlpyt.launch.launched import LaunchedRun
+from rlpyt.launch.launcher import Launcher
+from rlpyt.launch.queue import Queue
+from rlpyt.launch.queued_run import QueuedRun, RunSpec
 from rlpyt.launch.slot import (
     Affinity,
     AsyncAffinity,
@@ -35,7 +40,12 @@ __all__ = [
     "BaseAffinity",
     "Grid",
     "GridRun",
+    "LaunchedRun",
+    "Launcher",
     "OptimizerAffinity",
+    "Queue",
+    "QueuedRun",
+    "RunSpec",
     "SyncAffinity",
     "VariantLevel",
     "affinity_from_code",
@@ -44,12 +54,14 @@ __all__ = [
     "encode_affinity",
     "get_n_run_slots",
     "grid",
+    "launch_experiment",
     "load_variant",
     "make_affinity",
     "make_variants",
     "prepend_run_slot",
     "quick_affinity_code",
     "remove_run_slot",
+    "run_experiments",
     "save_variant",
     "update_config",
 ]

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import NamedTuple, Self, final
 
 from rlpyt.launch.queue_file import QueueFile, run_of
-from rlpyt.launch.queued_run import QueuedRun, RunState
+from rlpyt.launch.queued_run import QueuedRun, QueueState
 from rlpyt.utils.processes import ProcessIdentity
 
 __all__ = ["Attendance", "LauncherRecord", "Recovery", "launchers_in"]
@@ -118,7 +118,7 @@ class Attendance:
     def ended(
         self,
         run: QueuedRun,
-        state: RunState,
+        state: QueueState,
         *,
         exit_code: int | None = None,
         reason: str = "",
@@ -139,7 +139,7 @@ class Attendance:
                 (state, exit_code, reason, is_failure, now, now, run.id, self._id),
             )
 
-    def wanted(self) -> dict[int, RunState]:
+    def wanted(self) -> dict[int, QueueState]:
         """Which of its runs are asked to end, by number, and what they are to be then."""
         rows = self._file.read(
             "SELECT id, wanted FROM runs WHERE state = 'running' AND wanted IS NOT NULL "

@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rlpyt.launch.afterwards import report_on
 from rlpyt.launch.child import run_command
 from rlpyt.launch.launcher import Launcher
 from rlpyt.launch.queue import Queue
@@ -34,12 +36,12 @@ def run_experiments(
     *,
     out: Path | str | None = None,
     retries: int = 1,
+    report: bool = True,
 ) -> Path:
     """Run ``script`` for every variant, with ``run_ID`` 0 to ``runs_per_setting - 1``, and wait.
 
-    All variants have their first run before any has its second. A launcher that was ended
-    continues when this is called again with the same ``out``: runs that are done are left, those
-    that were interrupted go on.
+    All variants have their first run before any has its second. Called again with the same
+    ``out``, it leaves the runs that are done, and goes on with those that were interrupted.
 
     Args:
         script: called as ``python script <slot>slt_<code> <log_dir> <run_ID> *args``.
@@ -49,9 +51,10 @@ def run_experiments(
         variants: what is different about each, as :func:`~rlpyt.launch.make_variants` gives them.
         log_dirs: the directory of each.
         common_args: further arguments of all runs.
-        runs_args: further arguments of each variant's.
+        runs_args: and those of each variant's.
         out: the experiment's directory; ``None``: ``data/local/<date>/<time>/<title>``.
         retries: how many failures of a run are tried again.
+        report: whether to compare the runs at the end, into ``report``.
 
     Returns:
         The experiment's directory. What became of each run, ``rlpyt status`` says.
@@ -67,25 +70,39 @@ def run_experiments(
     if not Path(script).is_file():
         raise RlpytError("config", f"there is no script {script}", hint="give its path")
     directory = default_log_dir(experiment_title) if out is None else Path(out)
-    own_args = runs_args or [()] * len(variants)
     specs = [
-        RunSpec(
-            command=(sys.executable, str(Path(script).resolve())),
-            cwd=str(Path.cwd()),
-            log_dir=log_dir,
-            run_ID=run_ID,
-            variant=variant,
-            args=[str(arg) for arg in (*common_args, *args)],
-            retries=retries,
-        )
+        _spec(script, variant, log_dir, run_ID, (*common_args, *args), retries)
         for run_ID in range(runs_per_setting)
-        for variant, log_dir, args in zip(variants, log_dirs, own_args, strict=True)
+        for variant, log_dir, args in zip(
+            variants, log_dirs, runs_args or [()] * len(variants), strict=True
+        )
     ]
     run_slots(affinity_code)  # raises before anything is written
     with Queue(directory, create=True) as queue:
         queue.add(specs)
         Launcher(queue, affinity_code).drain()
+        if report:
+            report_on(queue)
     return directory
+
+
+def _spec(
+    script: str | Path,
+    variant: Mapping[str, Any],
+    log_dir: str,
+    run_ID: int,
+    args: Sequence[object],
+    retries: int,
+) -> RunSpec:
+    return RunSpec(
+        command=(sys.executable, str(Path(script).resolve())),
+        cwd=str(Path.cwd()),
+        log_dir=log_dir,
+        run_ID=run_ID,
+        variant=variant,
+        args=[str(arg) for arg in args],
+        retries=retries,
+    )
 
 
 def launch_experiment(
@@ -108,13 +125,9 @@ def launch_experiment(
         what = f"no run slot {run_slot}: there are {len(slots)}, from 0"
         raise RlpytError("affinity", what, where=f"affinity code {affinity_code}")
     slot = slots[run_slot]
-    spec = RunSpec(
-        command=(python_executable or sys.executable, str(Path(script).resolve())),
-        cwd=str(Path.cwd()),
-        run_ID=run_ID,
-        variant=variant,
-        args=[str(arg) for arg in args],
-    )
+    spec = _spec(script, variant, "", run_ID, args, 0)
+    if python_executable is not None:
+        spec = replace(spec, command=(python_executable, *spec.command[1:]))
     save_variant(variant, log_dir)
     command = run_command(spec, Path(log_dir), slot.name, slot.pinned)
     return subprocess.Popen(command, env={**os.environ, **slot.environment})

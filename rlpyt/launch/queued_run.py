@@ -4,17 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal, final, get_args
+from typing import Any, Literal, final
 
 from rlpyt.launch.json_file import json_value
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.processes import ProcessIdentity
 
-__all__ = ["RUN_STATES", "QueuedRun", "RunSpec", "RunState"]
+__all__ = ["QueueState", "QueuedRun", "RunSpec"]
 
-RunState = Literal["queued", "running", "done", "failed", "stopped"]
-
-RUN_STATES: tuple[RunState, ...] = get_args(RunState)
+QueueState = Literal["queued", "running", "done", "failed", "stopped"]
+"""Of a run: it waits, goes on, ended well, ended otherwise, or was stopped by somebody."""
 
 
 @final
@@ -69,7 +68,7 @@ class QueuedRun:
 
     id: int  # in the order of their coming
     spec: RunSpec
-    state: RunState
+    state: QueueState
     wanted: Literal["stopped", "queued"] | None  # asked of whoever runs it
     attempts: int  # how often it was started
     failures: int  # how often it ended by itself, and not well
