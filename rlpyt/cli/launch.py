@@ -14,7 +14,7 @@ from rlpyt.cli.arguments import add_output_options, positive
 from rlpyt.cli.command import RUN_ERROR, Command
 from rlpyt.cli.grid_words import grid_of, seeds_of
 from rlpyt.cli.presets.registry import ALGORITHMS
-from rlpyt.cli.runs_table import runs_table
+from rlpyt.cli.runs_table import print_runs
 from rlpyt.cli.target import ALGORITHM_KEY, Target, option_words
 from rlpyt.cli.train import add_runner_options
 from rlpyt.launch.affinity import get_n_run_slots
@@ -133,7 +133,7 @@ def _go_on(directory: Path, args: argparse.Namespace, overrides: list[str]) -> i
         raise RlpytError("usage", what, hint=hint)
     with Queue(directory) as queue:
         if args.dry_run:
-            Console().print(runs_table(queue.runs()))
+            print_runs(queue.runs())
             return 0
         return _drain(queue, args)
 
@@ -198,7 +198,7 @@ def _drain(queue: Queue, args: argparse.Namespace) -> int:
             raise
     unfinished = [run for run in queue.runs() if run.state != "done"]
     if unfinished:
-        Console().print(runs_table(unfinished))
+        print_runs(unfinished)
     report = None if args.no_report else report_on(queue)
     counts = ", ".join(f"{n} {state}" for state, n in queue.counts().items())
     print(f"{counts}; " + (f"report: {report}" if report else f"runs: {directory}"))

@@ -8,10 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from rlpyt.cli.command import Command
-from rlpyt.cli.runs_table import run_seconds, runs_table
+from rlpyt.cli.runs_table import print_runs, run_seconds
 from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import QueuedRun
 from rlpyt.utils.errors import RlpytError, did_you_mean
@@ -43,8 +41,7 @@ def _status(args: argparse.Namespace, overrides: list[str]) -> int:
         }
         print(json.dumps(told, indent=2))
         return 0
-    console = Console(highlight=False)
-    console.print(runs_table(runs))
+    print_runs(runs)
     print(", ".join(f"{n} {state}" for state, n in counts.items()) or "no runs")
     for one in launchers:
         host = one.process.host.partition("/")[0]

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rlpyt.launch.queued_run import QueuedRun
 
-__all__ = ["STATE_STYLES", "run_seconds", "runs_table"]
+__all__ = ["STATE_STYLES", "print_runs", "run_seconds"]
+
+_FILE_WIDTH = 240  # of a table that goes to a file or another program
 
 STATE_STYLES = {
     "queued": "dim",
@@ -28,8 +31,15 @@ def run_seconds(run: QueuedRun) -> float:
     return run.seconds + (max(0.0, time.time() - (run.started_at or 0.0)) if running else 0.0)
 
 
-def runs_table(runs: Sequence[QueuedRun]) -> Table:
-    """A line for each."""
+def print_runs(runs: Sequence[QueuedRun]) -> None:
+    """A line for each, on standard output."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    console.print(_table(runs))
+
+
+def _table(runs: Sequence[QueuedRun]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("run", overflow="fold")

@@ -109,7 +109,7 @@ class Queue:
 
     def _check_same(self, known: str, spec: RunSpec) -> None:
         then, now = json.loads(known), json.loads(spec.as_json())
-        for part in now:
+        for part in ("command", "variant", "args"):
             if then[part] != now[part]:
                 what = f"{spec.name} is queued with another {part}: {then[part]}, now {now[part]}"
                 hint = "give the other experiment another --out"

@@ -51,7 +51,7 @@ class RunSpec:
         return str(PurePosixPath(self.log_dir) / f"run_{self.run_ID}")
 
     def as_json(self) -> str:
-        """Everything that makes two of the same name the same."""
+        """What is to be run, in parts."""
         parts = {
             "command": list(self.command),
             "cwd": self.cwd,
