@@ -3,7 +3,7 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rlpyt.cli.arguments import add_output_options, positive
-from rlpyt.cli.command import RUN_ERROR, Command
+from rlpyt.cli.command import RUN_ERROR, USAGE_ERROR, Command, print_error
 from rlpyt.cli.grid_words import grid_of, seeds_of
+from rlpyt.cli.preflight import check_room, forecast_time
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.runs_table import print_runs
 from rlpyt.cli.target import ALGORITHM_KEY, Target, option_words
 from rlpyt.cli.train import add_runner_options
-from rlpyt.launch.affinity import get_n_run_slots
 from rlpyt.launch.afterwards import report_on
 from rlpyt.launch.child import run_command
 from rlpyt.launch.grid import Grid
@@ -26,6 +26,7 @@ from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import RunSpec
 from rlpyt.launch.run_slot import run_slots
 from rlpyt.logging.context import default_log_dir
+from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["COMMAND"]
@@ -87,6 +88,11 @@ def _add_queue_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-start", action="store_true", help="put the runs into the queue, and start none"
     )
+    group.add_argument(
+        "--no-preflight",
+        action="store_true",
+        help="do not look whether memory and disk suffice, nor how long it takes",
+    )
     group.add_argument("--no-report", action="store_true", help="compare no runs at the end")
 
 
@@ -104,24 +110,50 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     targets = [Target.parse(name) for name in args.target.split(",")]
     grid = _grid(targets, args)
     specs = _specs(targets[0], grid, args, overrides)
-    if targets[0].kind != "script":
-        grid.check_each(lambda variant: targets[0].build(variant, args, overrides))
-    directory = args.out or default_log_dir("-".join(target.title for target in targets))
     slots = run_slots(args.affinity)
+    try:
+        runners = _runners(targets[0], grid, args, overrides)
+    except RlpytError as error:  # whatever its code: the command line asks for what is not
+        print_error(error)
+        return USAGE_ERROR
+    directory = args.out or default_log_dir("-".join(target.title for target in targets))
+    print(f"{len(specs)} runs, {len(slots)} at a time, into {directory}")
+    if runners and not args.no_preflight:
+        _forecast(runners, len(grid.seeds), len(slots), directory, with_time=not args.dry_run)
     if args.dry_run:
         for number, spec in enumerate(specs):
             slot = slots[number % len(slots)]
             print(shlex.join(run_command(spec, directory, slot.name, slot.pinned)))
-        print(f"{len(specs)} runs, {len(slots)} at a time, into {directory}; nothing was started")
+        print("nothing was started")
         return 0
     with Queue(directory, create=True) as queue:
         n_new = queue.add(specs)
-        known = f", {len(specs) - n_new} known already" * (n_new < len(specs))
-        print(f"{n_new} new runs{known}, {len(slots)} at a time, into {directory}")
+        if n_new < len(specs):
+            print(f"{len(specs) - n_new} of them are known already")
         if args.no_start:
             print(f"start them with `rlpyt launch {directory}`")
             return 0
         return _drain(queue, args)
+
+
+def _runners(
+    target: Target, grid: Grid, args: argparse.Namespace, overrides: list[str]
+) -> list[BaseRunner]:
+    """Of each variant, checked; none of a script, which builds its own."""
+    if target.kind == "script":
+        return []
+    return grid.check_each(lambda variant: target.build(variant, args, overrides))
+
+
+def _forecast(
+    runners: Sequence[BaseRunner], runs_each: int, slots: int, directory: Path, *, with_time: bool
+) -> None:
+    print(f"they take {check_room(runners, runs_each, slots, directory)}")
+    if with_time:
+        console = Console(highlight=False)
+        found = forecast_time(runners, runs_each, slots, lambda text: console.status(text))
+        if found is not None:
+            print(f"and {found.text}")
 
 
 def _go_on(directory: Path, args: argparse.Namespace, overrides: list[str]) -> int:
@@ -188,7 +220,7 @@ def _drain(queue: Queue, args: argparse.Namespace) -> int:
             "runs, each in slots of its own (--no-start only adds runs)"
         )
     directory = queue.directory
-    print(f"{get_n_run_slots(args.affinity)} slots; watch them with `rlpyt watch {directory}`")
+    print(f"watch them with `rlpyt watch {directory}`")
     with _shown(queue) as tell:
         launcher = Launcher(queue, args.affinity, tell=tell)
         try:

@@ -83,7 +83,7 @@ class Grid:
                     _check_env(env)
                     known.add(env)
             except RlpytError as error:
-                where = "; ".join(filter(None, [error.where, f"variant {log_dir}"]))
+                where = "; ".join(filter(None, [error.where, log_dir and f"variant {log_dir}"]))
                 raise RlpytError(error.code, error.what, where=where, hint=error.hint) from error
         return runners
 

@@ -31,8 +31,8 @@ class Queue:
     """The queue in ``directory``; ``create`` makes one where there is none.
 
     Raises:
-        RlpytError: ``queue``, where there is none, where it is of another release or damaged, and
-            in every method where others hold it for a minute.
+        RlpytError: ``usage``, where there is none; ``queue``, where it is of another release or
+            damaged, and in every method where others hold it for a minute.
     """
 
     def __init__(self, directory: Path | str, *, create: bool = False) -> None:

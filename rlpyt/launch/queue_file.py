@@ -46,8 +46,8 @@ class QueueFile:
     """``queue.sqlite`` in ``directory``; ``create`` makes one where there is none.
 
     Raises:
-        RlpytError: ``queue``, where there is none, where it is of another release or damaged, and
-            in every method where others hold it for a minute.
+        RlpytError: ``usage``, where there is none; ``queue``, where it is of another release or
+            damaged, and in every method where others hold it for a minute.
     """
 
     def __init__(self, directory: Path | str, *, create: bool = False) -> None:
@@ -58,7 +58,7 @@ class QueueFile:
             make_run_dir(self.directory)
         elif not self._path.is_file():
             hint = "give the directory of `rlpyt launch`, which it prints"
-            raise RlpytError("queue", f"{self.directory} has no {QUEUE_FILE}", hint=hint)
+            raise RlpytError("usage", f"{self.directory} has no {QUEUE_FILE}", hint=hint)
         with self._errors_named():
             self._database = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
             self._database.row_factory = sqlite3.Row

@@ -1,0 +1,218 @@
+"""What a grid will take, before it starts: memory, disk and time."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+import torch
+
+from rlpyt.evaluation.runs import read_progress
+from rlpyt.logging.logger import Logger
+from rlpyt.runners.async_rl import AsyncRl
+from rlpyt.runners.base import BaseRunner
+from rlpyt.runners.sync_rl import SyncRl
+from rlpyt.samplers.parallel import ParallelSampler
+from rlpyt.utils.config import config_dict, config_value, fresh
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.shared_memory import available_memory, readable
+
+__all__ = ["Forecast", "RunSize", "check_room", "forecast_time", "size_of"]
+
+_PROCESS = 350_000_000  # bytes of a process with torch, an environment and a small network
+_SHORT = 200_000  # environment steps of a grid that is over before its forecast would be
+_PROBE_SECONDS = 1.5
+_FIRST_ITERATIONS = 4
+_FILLED = 200  # steps of each environment in a replay that sequences can be drawn from
+_MOST_PROBES = 4
+_FREE_SHM = 1_000_000  # bytes: what semaphores of worker processes may take
+
+
+@final
+@dataclass(frozen=True)
+class RunSize:
+    """What one run takes at most, in bytes."""
+
+    memory: int
+    disk: int
+
+
+@final
+@dataclass(frozen=True)
+class Forecast:
+    """How long a grid takes."""
+
+    seconds: float
+    speeds: Mapping[str, float]  # environment steps per second of one run, by what it is
+
+    @property
+    def text(self) -> str:
+        """For people: ``about 1:20:00 (PPO on CartPole-v1: 7,605 steps/s)``."""
+        speeds = ", ".join(f"{kind}: {speed:,.0f} steps/s" for kind, speed in self.speeds.items())
+        return f"about {timedelta(seconds=round(self.seconds))} ({speeds})"
+
+
+def size_of(runner: BaseRunner) -> RunSize:
+    """From the settings of ``runner``, which stays as it is; its environment and model are made."""
+    runner = fresh(runner)
+    ranks = (runner.world_size or 1) if isinstance(runner, SyncRl | AsyncRl) else 1
+    processes = ranks + isinstance(runner, AsyncRl)
+    if isinstance(runner.sampler, ParallelSampler):
+        per_rank = runner.sampler.plan()["n_workers"]
+        processes += per_rank * (1 if isinstance(runner, AsyncRl) else ranks)
+    runner.agent.initialize(
+        runner.sampler.env_spaces(), seed=runner.seed, device=torch.device("cpu")
+    )
+    replay = runner.algo.forecast(runner.agent, runner.sampler.batch_spec) * ranks
+    parameters = sum(
+        tensor.numel() * tensor.element_size() for tensor in _tensors(runner.agent.state_dict())
+    )
+    kept = runner.keep_checkpoints + 2  # the best, and the one that is being written
+    return RunSize(
+        memory=processes * _PROCESS + replay + 8 * parameters * ranks,
+        disk=kept * (replay + 4 * parameters * ranks),  # with targets and moments
+    )
+
+
+def _tensors(state: Any) -> list[torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        return [state]
+    parts = state.values() if isinstance(state, Mapping) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def check_room(runners: Sequence[BaseRunner], runs_each: int, slots: int, directory: Path) -> str:
+    """What the runs take, as a line for people.
+
+    Args:
+        runners: of each variant.
+        runs_each: seeds.
+        slots: runs at a time.
+        directory: where they write.
+
+    Raises:
+        RlpytError: ``memory`` or ``disk``, where that is more than there is.
+    """
+    known: dict[str, RunSize] = {}
+    sizes = []
+    for runner in runners:
+        key = _size_key(runner)
+        if key not in known:
+            known[key] = size_of(runner)
+        sizes.append(known[key])
+    most = sorted((size.memory for size in sizes for _ in range(runs_each)), reverse=True)
+    memory, disk = sum(most[:slots]), runs_each * sum(size.disk for size in sizes)
+    free_memory = available_memory()
+    existing = next(
+        path for path in (directory.resolve(), *directory.resolve().parents) if path.exists()
+    )
+    free_disk = shutil.disk_usage(existing).free
+    at_a_time = min(slots, len(most))
+    hint = "fewer slots by --affinity, a smaller algo.replay.size, or --no-preflight to try"
+    if free_memory is not None and memory > free_memory:
+        what = f"{at_a_time} run{'s' * (at_a_time > 1)} at a time take {readable(memory)}, {readable(free_memory)} are free"
+        raise RlpytError("memory", what, hint=hint)
+    if disk > free_disk:
+        what = (
+            f"{len(most)} runs keep {readable(disk)}, {readable(free_disk)} are free in {existing}"
+        )
+        hint = "another --out, algo.replay.checkpointed=false, or --no-preflight to try"
+        raise RlpytError("disk", what, hint=hint)
+    _check_shared_memory()
+    of = "" if free_memory is None else f" of {readable(free_memory)}"
+    on_disk = f"{readable(disk)} of {readable(free_disk)} on disk"
+    return f"at most {readable(memory)}{of} of memory, {on_disk}"
+
+
+def _check_shared_memory(path: Path = Path("/dev/shm")) -> None:
+    """Buffers have no files there; semaphores have."""
+    if path.is_dir() and shutil.disk_usage(path).free < _FREE_SHM:
+        what = f"{path} is full: {readable(shutil.disk_usage(path).free)} are free"
+        raise RlpytError("memory", what, hint="remove what is in it, or docker run --shm-size 64m")
+
+
+def _size_key(runner: BaseRunner) -> str:
+    """What the size depends on, as far as grids vary it."""
+    config = config_dict(runner)
+    algo = {key: value for key, value in config["algo"].items() if not isinstance(value, float)}
+    parts = [algo, config["agent"], config["sampler"], config["class"], config.get("world_size")]
+    return json.dumps(config_value({"parts": parts}), sort_keys=True)
+
+
+def forecast_time(
+    runners: Sequence[BaseRunner],
+    runs_each: int,
+    slots: int,
+    waiting: Callable[[str], AbstractContextManager[object]],
+) -> Forecast | None:
+    """From short runs of each kind of algorithm and environment, one after the other.
+
+    Args:
+        runners: of each variant.
+        runs_each: seeds.
+        slots: runs at a time.
+        waiting: context in which a text is shown.
+
+    Returns:
+        None for a grid that is short, and where there are too many kinds.
+    """
+    total = runs_each * sum(runner.n_steps for runner in runners)
+    kinds = {_kind(runner): runner for runner in runners}
+    if total < _SHORT or len(kinds) > _MOST_PROBES:
+        return None
+    speeds = {}
+    for kind, runner in kinds.items():
+        with waiting(f"measuring the speed of {kind}"):
+            speeds[kind] = _speed(runner)
+    seconds = [runner.n_steps / speeds[_kind(runner)] for runner in runners] * runs_each
+    return Forecast(max(sum(seconds) / slots, max(seconds)), speeds)
+
+
+def _kind(runner: BaseRunner) -> str:
+    env = config_dict(runner)["sampler"]["env"]
+    name = env.get("id", "") if isinstance(env, Mapping) else env
+    return f"{type(runner.algo).__name__} on {name}"
+
+
+def _speed(runner: BaseRunner) -> float:
+    """Environment steps per second while it learns, from short runs that are kept nowhere."""
+    runner = fresh(runner)
+    each = runner.steps_per_itr
+    warm = 0
+    names = {field.name for field in fields(runner.algo)}
+    if "min_steps_learn" in names:  # soon, but not before there are sequences to learn from
+        soon = min(_FILLED * runner.sampler.batch_B, vars(runner.algo)["min_steps_learn"])
+        runner = replace(runner, algo=replace(runner.algo, **{"min_steps_learn": soon}))
+        warm = -(-soon // each) + 1
+    n_itr = _FIRST_ITERATIONS
+    while True:
+        seconds, speed = _timed(runner, warm, n_itr)
+        if seconds > _PROBE_SECONDS:
+            return speed
+        n_itr *= 4
+
+
+def _timed(runner: BaseRunner, warm: int, n_itr: int) -> tuple[float, float]:
+    """Seconds of ``warm`` and ``n_itr`` iterations, and the speed of the second half of those."""
+    each = runner.steps_per_itr
+    runner = replace(
+        fresh(runner),
+        n_steps=(warm + n_itr) * each,
+        log_interval_steps=each,
+        checkpoint_interval_steps=(warm + n_itr) * each,
+        evaluator=None,
+    )
+    with TemporaryDirectory(prefix="rlpyt-preflight-", ignore_cleanup_errors=True) as folder:
+        logger = Logger(folder, "preflight", 0, tensorboard=False, console=False)
+        try:
+            runner.train(logger)
+        finally:
+            logger.close()
+        times = read_progress(folder)["Diagnostics/CumTime (s)"]
+    seconds = times[-1] - times[-1 - n_itr // 2]
+    return times[-1], (n_itr // 2) * each / seconds
