@@ -112,10 +112,10 @@ def check_room(runners: Sequence[BaseRunner], runs_each: int, slots: int, direct
         path for path in (directory.resolve(), *directory.resolve().parents) if path.exists()
     )
     free_disk = shutil.disk_usage(existing).free
-    at_a_time = min(slots, len(most))
+    runs = "1 run takes" if len(most) == 1 else f"{min(slots, len(most))} runs at a time take"
     hint = "fewer slots by --affinity, a smaller algo.replay.size, or --no-preflight to try"
     if free_memory is not None and memory > free_memory:
-        what = f"{at_a_time} run{'s' * (at_a_time > 1)} at a time take {readable(memory)}, {readable(free_memory)} are free"
+        what = f"{runs} {readable(memory)}, {readable(free_memory)} are free"
         raise RlpytError("memory", what, hint=hint)
     if disk > free_disk:
         what = (

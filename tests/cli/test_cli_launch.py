@@ -79,7 +79,7 @@ def test_one_algorithm_takes_its_environment_as_rlpyt_train_does(capsys):
         ("ppo CartPole-v1 --grid algo.epochs=1 algo.epochs=2", "given twice"),
         (
             "ppo CartPole-v1 --grid algo.learning_rate=NaN,1",
-            "learning_rate=nan, which JSON does not have",
+            "nan, which JSON does not have",
         ),
         ("ppo --grid env=CartPole-v1,Pong", "variant env=Pong"),
         ("ppo CartPole-v1 --seed 3", "write --seeds 3,"),
@@ -101,7 +101,7 @@ def test_what_cannot_be_is_refused_before_anything_is_there(capsys, words, said)
 def test_more_memory_or_disk_than_there_is_is_refused(capsys):
     assert main(["launch", "dqn", "CartPole-v1", "algo.replay.size=20000000000"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("ERROR memory: 1 run at a time take")
+    assert said.startswith("ERROR memory: 1 run takes")
     assert "GB are free" in said
     assert not list(Path.cwd().rglob("*"))
 

@@ -1,6 +1,6 @@
 """What the queue adds to a run: 1,000 times ``sleep 0`` through it, and as bare processes.
 
-    python benchmarks/queue.py --runs 1000
+    python benchmarks/launch_overhead.py --runs 1000
 
 Prints milliseconds per run of both, and the difference, which is to stay below 50.
 """
