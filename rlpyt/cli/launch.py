@@ -16,7 +16,7 @@ from rlpyt.cli.grid_words import grid_of, seeds_of
 from rlpyt.cli.preflight import check_room, forecast_time
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.runs_table import print_runs
-from rlpyt.cli.target import ALGORITHM_KEY, Target, option_words
+from rlpyt.cli.target import Target, option_words
 from rlpyt.cli.train import add_runner_options
 from rlpyt.launch.afterwards import report_on
 from rlpyt.launch.child import run_command
@@ -36,8 +36,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="algorithms (ppo, or ppo,a2c), a function that returns a runner (module:function or "
-        "file.py:function), a script (file.py), or the directory of a launch, to go on with it",
+        help="algorithms (ppo, or ppo,a2c), functions that return a runner (module:function or "
+        "file.py:function,function), a script (file.py), or the directory of a launch, to go on",
     )
     parser.add_argument(
         "env", nargs="?", metavar="ENV", help="of algorithms; or --grid env=ENV1,ENV2"
@@ -107,16 +107,18 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         overrides = [f"env={args.env}", *overrides]
     if Path(args.target).is_dir():
         return _go_on(Path(args.target), args, overrides)
-    targets = [Target.parse(name) for name in args.target.split(",")]
-    grid = _grid(targets, args)
-    specs = _specs(targets[0], grid, args, overrides)
+    if args.seed:
+        raise RlpytError("usage", "--seed is of one run", hint=f"write --seeds {args.seed},")
+    target = Target.parse(args.target)
+    grid = grid_of(args.grid, args.seeds, target.choice)
+    specs = _specs(target, grid, args, overrides)
     slots = run_slots(args.affinity)
     try:
-        runners = _runners(targets[0], grid, args, overrides)
+        runners = _runners(target, grid, args, overrides)
     except RlpytError as error:  # whatever its code: the command line asks for what is not
         print_error(error)
         return USAGE_ERROR
-    directory = args.out or default_log_dir("-".join(target.title for target in targets))
+    directory = args.out or default_log_dir(target.title)
     print(f"{len(specs)} runs, {len(slots)} at a time, into {directory}")
     if runners and not args.no_preflight:
         _forecast(runners, len(grid.seeds), len(slots), directory, with_time=not args.dry_run)
@@ -170,33 +172,18 @@ def _go_on(directory: Path, args: argparse.Namespace, overrides: list[str]) -> i
         return _drain(queue, args)
 
 
-def _grid(targets: list[Target], args: argparse.Namespace) -> Grid:
-    if args.seed:
-        hint = f"write --seeds {args.seed},"
-        raise RlpytError("usage", "--seed is of one run", hint=hint)
-    given = {}
-    if len(targets) > 1:
-        if any(target.kind != "algorithm" for target in targets):
-            hint = "launch scripts and experiments one by one, into one --out if you like"
-            raise RlpytError("usage", f"several targets: {args.target}", hint=hint)
-        given[ALGORITHM_KEY] = [target.name for target in targets]
-    return grid_of(args.grid, args.seeds, given)
-
-
 def _specs(
     target: Target, grid: Grid, args: argparse.Namespace, overrides: list[str]
 ) -> list[RunSpec]:
     words = [*option_words(args), *overrides]
-    path = Path(target.name.partition(":")[0])
+    command = [sys.executable, "-m", "rlpyt.cli.launched"]
     if target.kind == "script":
         if words:
             hint = "give its settings by --grid: it reads them from variant_config.json"
             raise RlpytError("usage", f"a script has no {' '.join(words)}", hint=hint)
-        command = [sys.executable, str(path.resolve())]
+        command = [sys.executable, target.path]
     else:
-        name = target.name.replace(str(path), str(path.resolve()), 1) if path.exists() else None
-        command = [sys.executable, "-m", "rlpyt.cli.launched"]
-        words = [name or target.name, *words]
+        words = [str(target), *words]
     return [
         RunSpec(
             command=command,
@@ -278,7 +265,8 @@ COMMAND = Command(
         "  rlpyt launch ppo,a2c --grid env=CartPole-v1,Acrobot-v1 --seeds 3\n"
         "  rlpyt launch dqn env=CartPole-v1 --grid algo.learning_rate=1e-3,3e-4 "
         "algo.double=true,false\n"
-        "  rlpyt launch experiments/ppo_classic.py:acrobot --seeds 5 --affinity 8cpu_2cpr\n"
+        "  rlpyt launch experiments/ppo_classic.py:cartpole,acrobot --seeds 5 "
+        "--affinity 8cpu_2cpr\n"
         "  rlpyt launch my_script.py --grid algo.learning_rate=1e-3,3e-4 --seeds 3\n"
         "  rlpyt launch data/cartpole\n"
         f"algorithms: {', '.join(sorted(ALGORITHMS))}"

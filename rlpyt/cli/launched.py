@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rlpyt.cli.main import run_program
 from rlpyt.cli.rundir import draw_curve
-from rlpyt.cli.target import ALGORITHM_KEY, Target, run_options
+from rlpyt.cli.target import Target, run_options
 from rlpyt.launch.launched import LaunchedRun
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.continued import train_or_continue
@@ -30,7 +30,7 @@ def _run() -> int:
         runner = replace(runner, device=args.device)
     logger = Logger(
         run.run_dir,
-        str(run.variant.get(ALGORITHM_KEY, target.title)),
+        target.chosen(run.variant),
         run.run_ID,
         tensorboard=not args.no_tensorboard,
         console=not args.quiet,

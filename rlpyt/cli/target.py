@@ -3,7 +3,7 @@
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, final
@@ -16,49 +16,63 @@ from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.config import flatten_config
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["ALGORITHM_KEY", "Target", "option_words", "run_options"]
-
-ALGORITHM_KEY = "algorithm"
-"""The key of a variant that names an algorithm."""
+__all__ = ["Target", "option_words", "run_options"]
 
 _ENV_KEYS = ("env", "sampler.env", "env.id", "sampler.env.id")
+_EXPERIMENTS = "EXPERIMENTS"  # of a file of experiments: name to function
 
 
 @final
 @dataclass(frozen=True)
 class Target:
-    """One of the three, as the command line names it."""
+    """One of the three, as the command line names it; algorithms and functions may be several."""
 
     kind: Literal["algorithm", "experiment", "script"]
-    name: str
+    path: str  # of the script, or the module; "" for algorithms
+    names: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From ``ppo``, ``module:function``, ``file.py:function`` or ``file.py``.
+        """From ``ppo,a2c``, ``module:function``, ``file.py:function,function`` or ``file.py``.
 
         Raises:
             RlpytError: ``usage``, for what is none of these or is not there.
         """
-        path, _, function = text.partition(":")
+        path, colon, after = text.partition(":")
         if path.endswith(".py"):
             if not Path(path).is_file():
                 raise RlpytError("usage", f"there is no script {path}", hint="give its path")
-            return cls("experiment" if function else "script", text)
-        if function:
-            return cls("experiment", text)
-        if "/" in text or text in ("", ".", ".."):
-            hint = "give an algorithm, module:function, a script, or the directory of a launch"
-            raise RlpytError("usage", f"there is nothing to launch at {text!r}", hint=hint)
-        check_algorithm(text)
-        return cls("algorithm", text)
+            path = str(Path(path).resolve())
+        elif not colon:
+            path, after = "", text
+        names = tuple(after.split(","))
+        if colon:
+            return cls("experiment", path, names)
+        if path:
+            return cls("script", path, ())
+        for name in names:
+            if "/" in name or name in ("", ".", ".."):
+                hint = "give an algorithm, file.py:function, a script, or a launch's directory"
+                raise RlpytError("usage", f"there is nothing to launch at {name!r}", hint=hint)
+            check_algorithm(name)
+        return cls("algorithm", "", names)
+
+    def __str__(self) -> str:
+        return ":".join(filter(None, [self.path, ",".join(self.names)]))
 
     @property
     def title(self) -> str:
-        """For the name of a directory, and of runs."""
-        if self.kind == "algorithm":
-            return self.name
-        path, _, function = self.name.partition(":")
-        return function or Path(path).stem
+        """For the name of a directory."""
+        return "-".join(self.names) or Path(self.path).stem
+
+    @property
+    def choice(self) -> dict[str, list[str]]:
+        """Several names as a setting of a grid."""
+        return {self.kind: list(self.names)} if len(self.names) > 1 else {}
+
+    def chosen(self, variant: Mapping[str, Any]) -> str:
+        """Which of the names a variant has; ``--grid algorithm=...`` may give others."""
+        return str(variant.get(self.kind, self.names[0]))
 
     def build(
         self, variant: Mapping[str, Any], args: argparse.Namespace, overrides: list[str]
@@ -71,42 +85,43 @@ class Target:
         Raises:
             RlpytError: for an unknown algorithm, environment or setting, or values that do not fit.
         """
-        if self.kind == "experiment":
-            return apply_variant(with_options(self._experiment(), args, overrides), variant)
         flat = flatten_config(variant)
-        flat.pop(ALGORITHM_KEY, None)
+        flat.pop(self.kind, None)
+        if self.kind == "experiment":
+            runner = self._experiment(self.chosen(variant))
+            return apply_variant(with_options(runner, args, overrides), flat)
         given = dict(part.split("=", 1) for part in overrides)
         named = [flat.pop(key) for key in _ENV_KEYS if key in flat]
         named += [given.pop(key) for key in _ENV_KEYS if key in given]
         if not named:
             hint = "write --grid env=CartPole-v1,Acrobot-v1, or env=CartPole-v1"
             raise RlpytError("usage", "no environment is given", hint=hint)
-        algorithm = variant.get(ALGORITHM_KEY, self.name)
-        check_algorithm(str(algorithm))
+        algorithm = self.chosen(variant)
+        check_algorithm(algorithm)
         chosen = argparse.Namespace(**{**vars(args), "algorithm": algorithm, "env": named[0]})
         runner = build_runner(chosen, [f"{key}={value}" for key, value in given.items()])
         return apply_variant(runner, flat)
 
-    def _experiment(self) -> BaseRunner:
-        path, _, name = self.name.partition(":")
-        folder, module_name = "", path
-        if path.endswith(".py"):
-            folder, module_name = str(Path(path).resolve().parent), Path(path).stem
+    def _experiment(self, name: str) -> BaseRunner:
+        module_name = self.path
+        if self.path.endswith(".py"):
+            folder, module_name = str(Path(self.path).parent), Path(self.path).stem
             if folder not in sys.path:
                 sys.path.insert(0, folder)  # as Python does for a script
         try:
-            module = importlib.import_module(module_name)
+            module = vars(importlib.import_module(module_name))
         except ImportError as error:
             what = f"cannot import {module_name}: {error}"
             raise RlpytError("usage", what, hint="give the path of the file") from error
-        function: Callable[[], object] | None = vars(module).get(name)
+        functions = {**module, **module.get(_EXPERIMENTS, {})}
+        function = functions.get(name)
         if not callable(function):
-            known = [key for key, value in vars(module).items() if callable(value)]
-            hint = did_you_mean(name, known)
-            raise RlpytError("usage", f"{path} has no function {name!r}", hint=hint)
+            known = [key for key, value in functions.items() if callable(value)]
+            what = f"{self.path} has no function {name!r}"
+            raise RlpytError("usage", what, hint=did_you_mean(name, known))
         runner = function()
         if not isinstance(runner, BaseRunner):
-            what = f"{self.name}() returns {type(runner).__name__}, not a runner"
+            what = f"{name}() of {self.path} returns {type(runner).__name__}, not a runner"
             raise RlpytError("usage", what, hint="return a MinibatchRl, SyncRl or AsyncRl")
         return runner
 

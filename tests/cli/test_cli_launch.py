@@ -54,7 +54,7 @@ def test_a_grid_over_algorithms_environments_and_seeds(capsys):
     ]
     assert [command[5] for command in found] == [*"0000", *"1111", *"2222"]
     assert found[0][1:4] == ["-m", "rlpyt.cli.launched", f"0slt_{ONE}"]
-    assert found[0][6:] == ["ppo", "--steps", "100000", "algo.discount=0.9"]
+    assert found[0][6:] == ["ppo,a2c", "--steps", "100000", "algo.discount=0.9"]
     assert not Path("data").exists()
 
 
@@ -91,7 +91,7 @@ def test_one_algorithm_takes_its_environment_as_rlpyt_train_does(capsys):
         ("no_module:function", "cannot import no_module"),
         ("rlpyt.data:Samples_", "has no function"),
         ("rlpyt.envs.classic:masked_velocity_cartpole", "returns"),
-        ("ppo,rlpyt.data:Samples CartPole-v1", "several targets"),
+        ("ppo,,a2c CartPole-v1", "there is nothing to launch at ''"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_there(capsys, words, said):
@@ -250,9 +250,22 @@ def test_options_become_words_and_options_again():
 
 
 def test_a_target_is_what_it_says():
-    assert Target.parse("ppo").kind == "algorithm"
-    assert Target.parse("package.module:function") == Target(
-        "experiment", "package.module:function"
-    )
+    assert Target.parse("ppo,a2c") == Target("algorithm", "", ("ppo", "a2c"))
+    assert Target.parse("package.module:f") == Target("experiment", "package.module", ("f",))
+    Path("x.py").touch()
+    here = str(Path.cwd() / "x.py")
+    assert Target.parse("x.py") == Target("script", here, ())
+    assert Target.parse("x.py:f,g") == Target("experiment", here, ("f", "g"))
+    assert Target.parse(str(Target.parse("x.py:f,g"))) == Target.parse("x.py:f,g")
     with pytest.raises(RlpytError, match="unknown algorithm"):
         Target.parse("package.module")
+
+
+def test_several_functions_of_a_file_are_a_setting_of_the_grid(capsys):
+    path = Path(__file__).parents[2] / "experiments" / "ppo_classic.py"
+    found = dry(capsys, f"{path}:cartpole,acrobot", "--seeds", "2")
+    assert [Path(command[4]).name for command in found[:2]] == [
+        "experiment=cartpole",
+        "experiment=acrobot",
+    ]
+    assert found[0][6] == f"{path}:cartpole,acrobot"
