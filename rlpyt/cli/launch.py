@@ -25,6 +25,7 @@ from rlpyt.launch.launcher import Launcher
 from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import RunSpec
 from rlpyt.launch.run_slot import run_slots
+from rlpyt.logging.console import RunConsole
 from rlpyt.logging.context import default_log_dir
 from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.errors import RlpytError
@@ -227,7 +228,7 @@ def _drain(queue: Queue, args: argparse.Namespace) -> int:
 @contextmanager
 def _shown(queue: Queue) -> Iterator[Callable[[str], None]]:
     """Gives what prints a line; on a terminal, above a bar of the runs that have ended."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = RunConsole(highlight=False, soft_wrap=True)
     bar = Progress(
         TextColumn("[bold]runs[/bold]"),
         BarColumn(bar_width=30),

@@ -154,9 +154,8 @@ class Attendance:
         nothing for 90 seconds of this process's clock. A run whose process goes on (it saves) stays
         as it is, and is looked at again at the next call.
         """
-        back: list[QueuedRun] = []
-        n_left = 0
         now = time.monotonic()
+        gone = []
         for other in launchers_in(self._file):
             if other.id == self._id or other.process.is_running:
                 continue
@@ -164,17 +163,20 @@ class Attendance:
             if beats != other.beats:
                 self._others[other.id] = (other.beats, now)
             elif other.process.is_here or now - since > _SILENCE:
-                found = self._forget(other)
-                back += found.back
-                n_left += found.n_left
-        return Recovery(back, n_left)
+                gone.append(other.id)
+        return self._without(gone)
 
-    def _forget(self, launcher: LauncherRecord) -> Recovery:
+    def _without(self, gone: list[int]) -> Recovery:
+        """Put back the runs of launchers that are ``gone``, or were before."""
+        numbers = ", ".join(map(str, gone))
+        of_nobody = (
+            "SELECT * FROM runs WHERE state = 'running' AND launcher NOT IN "
+            f"(SELECT id FROM launchers WHERE id NOT IN ({numbers}))"
+        )
+        if not gone and not self._file.read(of_nobody):
+            return Recovery([], 0)
         with self._file.transaction() as do:
-            rows = do(
-                "SELECT * FROM runs WHERE launcher = ? AND state = 'running'", (launcher.id,)
-            ).fetchall()
-            runs = [run_of(row) for row in rows]
+            runs = [run_of(row) for row in do(of_nobody).fetchall()]
             ended = [run for run in runs if run.process is None or not run.process.is_running]
             for run in ended:
                 do(
@@ -182,6 +184,5 @@ class Attendance:
                     "WHERE id = ?",
                     (run.wanted or "queued", "its launcher was ended", time.time(), run.id),
                 )
-            if len(ended) == len(runs):
-                do("DELETE FROM launchers WHERE id = ?", (launcher.id,))
+            do(f"DELETE FROM launchers WHERE id IN ({numbers})")
         return Recovery(ended, len(runs) - len(ended))

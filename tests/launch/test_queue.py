@@ -157,6 +157,16 @@ def test_a_run_that_saves_after_its_launcher_was_ended_is_waited_for(queue):
         assert launcher.take(0) is None
 
 
+def test_a_run_that_a_launcher_took_after_it_was_given_up_is_not_lost(queue):
+    queue.add([spec(0)])
+    gone = queue.attend("auto").__enter__()
+    with queue.attend("auto") as launcher:
+        forget_launcher(queue, host=ProcessIdentity.of(os.getpid()).host)
+        launcher.recover()
+        gone.take(0)  # it slept, and does not know yet
+        assert [run.id for run in launcher.recover().back] == [1]
+
+
 def test_a_launcher_elsewhere_is_given_up_when_it_is_silent_for_long(queue, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("rlpyt.launch.attendance.time.monotonic", lambda: clock[0])
