@@ -14,6 +14,7 @@ from rlpyt.cli import (
     plot,
     queue_commands,
     replay_capsule,
+    rerun,
     resume,
     train,
 )
@@ -30,6 +31,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "stop": queue_commands.STOP,
         "retry": queue_commands.RETRY,
         "requeue": queue_commands.REQUEUE,
+        "rerun": rerun.COMMAND,
         "eval": evaluate.COMMAND,
         "hash": hashing.COMMAND,
         "plot": plot.COMMAND,

@@ -11,10 +11,12 @@ from typing import Any, final
 
 from rlpyt.logging.console import RunConsole
 from rlpyt.logging.files import ProgressCsv, directory_error, make_run_dir, write_atomic
+from rlpyt.logging.provenance import add_session
 from rlpyt.logging.table import metrics_table
 from rlpyt.logging.tensorboard import TensorBoardSink
 from rlpyt.utils.config import config_value, flatten_config
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.provenance import Session
 
 __all__ = ["Logger"]
 
@@ -88,6 +90,10 @@ class Logger:
                 write_atomic(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
             except OSError as error:
                 raise directory_error(path, error) from error
+
+    def log_session(self, session: Session) -> None:
+        """Add to ``provenance.json`` what the run, or its resumption, is started from."""
+        self._attempt("provenance.json", lambda: add_session(self.run_dir, session))
 
     def text(self, message: str, itr: int, *, show: bool = True) -> None:
         """Append ``message`` to debug.log, each line with time, run and iteration; print it too,

@@ -1,10 +1,8 @@
 """What a run says of itself when it starts: its settings, and where they are kept."""
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,15 +15,21 @@ from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.settings import check_unchanged, lost_exactness
 from rlpyt.utils.config import config_dict, flatten_config
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.provenance import describe_session, source_digest
 from rlpyt.utils.world import World
 
 __all__ = ["announce", "check_ranks_agree", "log_settings"]
 
 
 def log_settings(
-    logger: Logger, runner: BaseRunner, plan: Mapping[str, Any], *, resume: bool
+    logger: Logger,
+    runner: BaseRunner,
+    plan: Mapping[str, Any],
+    device: torch.device,
+    *,
+    resume: bool,
 ) -> None:
-    """Write ``params.json``; of a resumed run, after a look at what it was."""
+    """Write ``params.json``, of a resumed run after a look at what it was; ``provenance.json``."""
     path = logger.run_dir / "params.json"
     config, extra = config_dict(runner), {"plan": plan}
     if resume and path.exists():
@@ -36,6 +40,7 @@ def log_settings(
             logger.text(lost, 0, show=False)
             warnings.warn(lost, RuntimeWarning, stacklevel=2)
     logger.log_params(config, extra)
+    logger.log_session(describe_session(config, seed=runner.seed, plan=plan, device=device))
 
 
 def announce(logger: Logger, runner: BaseRunner, plan: Mapping[str, Any], itr: int) -> None:
@@ -58,7 +63,7 @@ def check_ranks_agree(runner: BaseRunner, world: World) -> None:
     if world.size == 1:
         return
     own = {
-        "rlpyt": f"{rlpyt.__version__}, source {_source_digest()}",
+        "rlpyt": f"{rlpyt.__version__}, source {source_digest()[:12]}",
         "torch": torch.__version__,
         **flatten_config(config_dict(runner)),
     }
@@ -71,12 +76,3 @@ def check_ranks_agree(runner: BaseRunner, world: World) -> None:
                     f"{own.get(name)!r} in rank {world.rank}",
                     hint="start all ranks with the same code, settings and seed",
                 )
-
-
-def _source_digest() -> str:
-    """The first digits of what the package's source hashes to."""
-    root = Path(rlpyt.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:12]

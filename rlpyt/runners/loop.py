@@ -149,15 +149,16 @@ class TrainingLoop:
             torch.set_num_threads(runner.torch_threads)
         keep_freed_memory()
         check_ranks_agree(runner, world)
+        device = self._device or resolve_device(runner.device)
         if logger is not None:
-            log_settings(logger, runner, self._source.plan(), resume=self._resumes)
+            log_settings(logger, runner, self._source.plan(), device, resume=self._resumes)
         self._go_to(0)
         log_steps = runner.log_interval_steps or max(1, runner.n_steps // 50)
         self._log_interval = max(1, log_steps // runner.steps_per_itr)
         runner.agent.initialize(
             runner.sampler.env_spaces(),
             seed=runner.seed,
-            device=self._device or resolve_device(runner.device),
+            device=device,
         )
         self._source.initialize(
             runner.agent,

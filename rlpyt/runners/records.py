@@ -12,7 +12,29 @@ from rlpyt.logging.statistics import five_statistics
 from rlpyt.samplers.meter import SamplerTimes
 from rlpyt.utils.world import World
 
-__all__ = ["RunRecords"]
+__all__ = ["TIME_COLUMNS", "RunRecords"]
+
+TIME_COLUMNS = frozenset(
+    f"Diagnostics/{name}"
+    for name in (
+        "CumTime (s)",
+        "StepsPerSecond",
+        "UpdatesPerSecond",
+        "CumEvalTime",
+        "CumTrainTime",
+        "LearnerBusy",
+        "SamplerAct",
+        "SamplerWait",
+        "SamplerTransfer",
+        "WorkerEnv",
+        "WorkerAct",
+        "WorkerWait",
+        "WorkerImbalance",
+        "SlowestWorker",
+        "WorkerRestarts",
+    )
+)
+"""Columns of a row that the clock decides: in them, runs that are equal otherwise differ."""
 
 
 @final

@@ -19,18 +19,24 @@ from rlpyt.utils.errors import RlpytError
 
 __all__ = [
     "DEVICE_NAMES",
+    "DEVICE_VARIABLES",
     "Accelerator",
     "Devices",
     "can_pin",
     "collective_backend",
     "describe_devices",
+    "device_model",
     "pinned_like",
     "rank_device",
     "resolve_device",
+    "torch_build",
 ]
 
 DEVICE_NAMES = "auto, cpu, cuda, cuda:1, npu, npu:0, mps, ..."
 """What a user can write, by example, for help pages."""
+
+DEVICE_VARIABLES = ("ASCEND_RT_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES")
+"""Environment variables that say which accelerators there are, and how they compute."""
 
 _NPU_PACKAGE = "torch_npu"
 # By device type. What torch has registered comes second: torch_npu registers lccl before hccl, and
@@ -178,7 +184,7 @@ def describe_devices() -> Devices:
         cpus=usable_cpus(),
         accelerators=tuple(_describe(torch.device(str(kind), index)) for index in range(count)),
         torch_version=torch.__version__,
-        torch_build=_torch_build(),
+        torch_build=torch_build(),
         extensions={_NPU_PACKAGE: _npu_version()},
         collectives={name: _has_collective(name) for name in _COLLECTIVES.values()},
         problem=problem,
@@ -186,14 +192,21 @@ def describe_devices() -> Devices:
     )
 
 
-def _describe(device: torch.device) -> Accelerator:
+def device_model(device: torch.device) -> str:
+    """As its driver calls it; "" for the CPU, and where torch does not tell."""
+    if device.type == "cpu":
+        return ""
     get_name = getattr(torch.get_device_module(device), "get_device_name", None)
+    return "" if get_name is None else str(get_name(device.index))
+
+
+def _describe(device: torch.device) -> Accelerator:
     memory: tuple[int | None, int | None] = (None, None)
     with suppress(RuntimeError):  # a backend may have neither a name nor this
         memory = torch.accelerator.get_memory_info(device)
     return Accelerator(
         name=str(device),
-        model="" if get_name is None else str(get_name(device.index)),
+        model=device_model(device),
         free_bytes=memory[0],
         memory_bytes=memory[1],
     )
@@ -256,7 +269,8 @@ def _remedy(kind: str) -> str:
     }.get(kind, "is the package that adds it to torch installed and imported?")
 
 
-def _torch_build() -> str:
+def torch_build() -> str:
+    """The accelerator that torch was built for, such as ``"CUDA 12.6"``."""
     versions = {"CUDA": torch.version.cuda, "ROCm": torch.version.hip, "XPU": torch.version.xpu}
     built = [f"{name} {version}" for name, version in versions.items() if version is not None]
     if torch.backends.mps.is_built():

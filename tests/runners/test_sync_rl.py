@@ -387,7 +387,7 @@ def test_ranks_that_were_started_differently(which: str, monkeypatch: pytest.Mon
     settings, told = DIFFERENCES.get(which, ({}, ""))
     made, other = (as_sync(small_runner(**s), world_size=None) for s in ({}, settings))
     if which == "code":
-        monkeypatch.setattr(rlpyt.runners.announce, "_source_digest", lambda: "0123456789ab")
+        monkeypatch.setattr(rlpyt.runners.announce, "source_digest", lambda: "0123456789ab")
         told = "source 0123456789ab' in rank 0"
     errors = launched_pair(made, other, monkeypatch)
     for error in errors:
