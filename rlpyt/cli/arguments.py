@@ -4,6 +4,7 @@ import argparse
 import math
 from functools import partial
 
+from rlpyt.logging.sinks import SINKS
 from rlpyt.utils.device import DEVICE_NAMES
 
 __all__ = ["add_device_option", "add_output_options", "help_formatter", "positive", "seed"]
@@ -52,5 +53,12 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """What a training run writes and prints."""
     parser.add_argument("--no-tensorboard", action="store_true", help="write no event files")
+    parser.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"send the rows to a service as well: {', '.join(SINKS)} (repeatable)",
+    )
     parser.add_argument("--no-plot", action="store_true", help="draw no curve.png at the end")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")

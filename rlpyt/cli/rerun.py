@@ -77,6 +77,7 @@ def _train(
             str(params.get("name", "run")),
             int(params.get("run_ID", 0)),
             tensorboard=not args.no_tensorboard,
+            sinks=args.sink,
             console=not args.quiet,
         )
         try:

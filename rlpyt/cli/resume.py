@@ -48,6 +48,7 @@ def continue_run(run_dir: Path, runner: BaseRunner, args: argparse.Namespace) ->
         str(params.get("name", "run")),
         int(params.get("run_ID", 0)),
         tensorboard=not args.no_tensorboard,
+        sinks=args.sink,
         console=not args.quiet,
         resume=True,
     )

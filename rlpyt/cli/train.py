@@ -95,8 +95,14 @@ def _run_new(args: argparse.Namespace, overrides: list[str]) -> int:
         except RlpytError as error:  # whatever its code: the command line asks for what is not
             print_error(error)
             return USAGE_ERROR
-        console = not args.quiet
-        logger = Logger(run_dir, name, 0, tensorboard=not args.no_tensorboard, console=console)
+        logger = Logger(
+            run_dir,
+            name,
+            0,
+            tensorboard=not args.no_tensorboard,
+            sinks=args.sink,
+            console=not args.quiet,
+        )
         try:
             runner.train(logger)
             if not args.no_plot:

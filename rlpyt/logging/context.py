@@ -1,7 +1,7 @@
 """Where runs go, and a logger for the time of a ``with`` block."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ def logger_context(
     name: str,
     *,
     tensorboard: bool = True,
+    sinks: Sequence[str] = (),
     console: bool = True,
     resume: bool = False,
 ) -> Iterator[Logger | None]:
@@ -40,13 +41,21 @@ def logger_context(
     None in the processes of torchrun but the first: that logs for all.
 
     Raises:
-        RlpytError: ``directory``, as the logger does.
+        RlpytError: ``directory`` or ``config``, as the logger does.
     """
     if int(os.environ.get("RANK", 0)):
         yield None
         return
     run_dir = Path(log_dir) / f"run_{run_ID}"
-    logger = Logger(run_dir, name, run_ID, tensorboard=tensorboard, console=console, resume=resume)
+    logger = Logger(
+        run_dir,
+        name,
+        run_ID,
+        tensorboard=tensorboard,
+        sinks=sinks,
+        console=console,
+        resume=resume,
+    )
     try:
         yield logger
     finally:

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,9 @@ from typing import Any, final
 from rlpyt.logging.console import RunConsole
 from rlpyt.logging.files import ProgressCsv, directory_error, make_run_dir, write_atomic
 from rlpyt.logging.provenance import add_session
+from rlpyt.logging.remote import RunLabel
+from rlpyt.logging.sink import Sink
+from rlpyt.logging.sinks import check_sinks, remote_sinks
 from rlpyt.logging.table import metrics_table
 from rlpyt.logging.tensorboard import TensorBoardSink
 from rlpyt.utils.config import config_value, flatten_config
@@ -25,9 +28,10 @@ _MAX_FAILURES = 10  # consecutive rows that progress.csv may fail to take before
 
 @final
 class Logger:
-    """Writes one run: progress.csv, params.json, variant.json, debug.log, TensorBoard events.
+    """Writes one run: progress.csv, params.json, variant.json, provenance.json, debug.log, and
+    sinks: TensorBoard events, and services such as W&B.
 
-    ``progress.csv`` is the record; when another sink fails, the logger warns once and the run goes
+    ``progress.csv`` is the record; when anything else fails, the logger warns once and the run goes
     on. A full disk delays rows of ``progress.csv`` and stops the run after ten rows in a row.
     """
 
@@ -38,15 +42,27 @@ class Logger:
         run_ID: int,
         *,
         tensorboard: bool = True,
+        sinks: Sequence[str] = (),
         console: bool = True,
         resume: bool = False,
     ) -> None:
         """Open ``run_dir`` for the run ``<name>_<run_ID>``; ``resume`` continues what is there.
 
+        Args:
+            run_dir: made where it is not there.
+            name: of the run, or of the group of runs that ``run_ID`` tells apart.
+            run_ID: see ``name``.
+            tensorboard: whether to write event files.
+            sinks: services that get the rows too: ``"wandb"``, ``"mlflow"``, ``"trackio"``.
+            console: whether to print.
+            resume: continue what is there.
+
         Raises:
             RlpytError: ``directory``, where it cannot be written, holds a run and ``resume`` is
-                false. No file has been written then.
+                false; ``config``, for a sink that is unknown or not installed. No file has been
+                written then.
         """
+        check_sinks(sinks)
         self.run_dir = Path(run_dir)
         self.name = name
         self.run_ID = run_ID
@@ -60,14 +76,17 @@ class Logger:
             self._csv = ProgressCsv(path)
         except OSError as error:
             raise directory_error(Path(error.filename), error) from error
-        self._tensorboard = TensorBoardSink(self.run_dir) if tensorboard else None
+        label = RunLabel(name, run_ID, self.run_dir, quiet=not console)
+        self._sinks: list[Sink] = [*remote_sinks(sinks, label)]
+        if tensorboard:
+            self._sinks.append(TensorBoardSink(self.run_dir))
         self._step = -1
         self._failures = 0
         self._warned: set[str] = set()
         self.console = RunConsole(quiet=not console, highlight=False)
 
     def log_params(self, config: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-        """Write ``params.json`` and ``variant.json``.
+        """Write ``params.json`` and ``variant.json``, and tell the sinks.
 
         ``params.json`` is ``config`` with ``name`` and ``run_ID``, and ``extra`` (what is no
         setting: versions, machine) under ``"extra"``. ``variant.json`` is ``config`` flattened,
@@ -90,6 +109,8 @@ class Logger:
                 write_atomic(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
             except OSError as error:
                 raise directory_error(path, error) from error
+        for sink in self._sinks:
+            sink.begin(flatten_config(settings))
 
     def log_session(self, session: Session) -> None:
         """Add to ``provenance.json`` what the run, or its resumption, is started from."""
@@ -107,7 +128,7 @@ class Logger:
             self._attempt("console", lambda: printed(message))
 
     def row(self, values: Mapping[str, float], step: int) -> None:
-        """Log one row at environment step ``step``: to file, TensorBoard and, as a table, terminal.
+        """Log one row at environment step ``step``: to file, sinks and, as a table, terminal.
 
         Raises:
             RlpytError: ``directory``, when progress.csv could not be written ten times in a row,
@@ -116,9 +137,9 @@ class Logger:
         """
         self._write_row(values)
         self._step = step
-        sink = self._tensorboard
-        if sink is not None and not self._attempt("TensorBoard", lambda: sink.write(values, step)):
-            self._tensorboard = None  # its thread prints a traceback at each failure: once will do
+        for sink in list(self._sinks):
+            if not self._attempt(sink.name, partial(sink.write, values, step)):
+                self._sinks.remove(sink)  # it would fail, and say so, at each row: once will do
         if self.console.is_terminal and not self.console.quiet:
             title = f"{self.name}_{self.run_ID} · {step:,} steps"
             self._attempt("console", lambda: self.console.print(metrics_table(title, values)))
@@ -128,21 +149,20 @@ class Logger:
         return {"columns": list(self._csv.columns), "rows": self._csv.rows, "step": self._step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to where ``state`` was taken: progress.csv byte for byte, TensorBoard by step.
+        """Go back to where ``state`` was taken: progress.csv byte for byte, sinks by step.
 
         Raises:
             RlpytError: ``directory``, where progress.csv does not hold those rows.
         """
         self._csv.truncate(list(state["columns"]), int(state["rows"]))
         self._step = int(state["step"])
-        sink = self._tensorboard
-        if sink is not None:
-            self._attempt("TensorBoard", lambda: sink.restart(self._step + 1))
+        for sink in self._sinks:
+            self._attempt(sink.name, partial(sink.restart, self._step + 1))
 
     def close(self) -> None:
         """Close every file and let go of the directory; a second call does nothing."""
-        if self._tensorboard is not None:
-            self._attempt("TensorBoard", self._tensorboard.close)
+        for sink in self._sinks:
+            self._attempt(sink.name, sink.close, "progress.csv has every row")
         with suppress(OSError):  # its lines are flushed one by one; what failed was warned of
             self._text.close()
 
@@ -161,12 +181,14 @@ class Logger:
         else:
             self._failures = 0
 
-    def _attempt(self, sink: str, action: Callable[[], None]) -> bool:
+    def _attempt(
+        self, sink: str, action: Callable[[], None], outcome: str = "the run goes on without"
+    ) -> bool:
         """Whether ``action`` could write to ``sink``."""
         try:
             action()
         except OSError as error:
-            self._warn(sink, error, "the run goes on without")
+            self._warn(sink, error, outcome)
             return False
         return True
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from rlpyt.logging.statistics import STATISTICS
 
@@ -27,11 +27,16 @@ def scalar_tag(column: str) -> str:
 class TensorBoardSink:
     """Scalars of each row as TensorBoard events, flushed per row; NaN is left out."""
 
+    name = "TensorBoard"
+
     def __init__(self, run_dir: Path) -> None:
         """Nothing is imported or written before the first row."""
         self._run_dir = run_dir
         self._purge_step: int | None = None
         self._writer: SummaryWriter | None = None
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Nothing is written: event files are for what changes."""
 
     def write(self, values: Mapping[str, float], step: int) -> None:
         """Write one row at ``step``.
@@ -50,9 +55,9 @@ class TensorBoardSink:
                 self.close()
             raise
 
-    def restart(self, purge_step: int) -> None:
-        """Start a new event file that takes the place of everything at ``purge_step`` and later."""
-        self._purge_step = purge_step
+    def restart(self, step: int) -> None:
+        """Start a new event file that takes the place of everything at ``step`` and later."""
+        self._purge_step = step
         self.close()
 
     def close(self) -> None:
