@@ -10,6 +10,8 @@ from rlpyt.logging.remote import RunLabel
 
 __all__ = ["WandbService"]
 
+_SECONDS = 30.0  # what W&B may wait for its server: at the end of a process, too
+
 
 @final
 class WandbService:
@@ -42,6 +44,8 @@ class WandbService:
                 console="off",  # the output is in debug.log
                 silent=self._label.quiet,
                 login_timeout=5.0,  # nobody answers questions in the middle of a run
+                init_timeout=_SECONDS,
+                finish_timeout=_SECONDS,
             ),
         )
         self._run.config.update(dict(settings), allow_val_change=True)  # n_steps, say
