@@ -39,9 +39,11 @@ def test_one_command_to_a_learning_curve(rlpyt, tmp_path: Path):
         "learning curve: data/deep/run/curve.png",
         "evaluate it with `rlpyt eval data/deep/run`",
     ]
-    names = {path.name.split(".")[0] for path in run_dir.iterdir()}
-    files = {"checkpoints", "curve", "debug", "events", "params", "progress", "state", "variant"}
-    assert names == files
+    names = {path.name.split(".")[0] for path in run_dir.iterdir() if path.suffix != ".diff"}
+    assert names == {
+        *("checkpoints", "curve", "debug", "events", "params", "progress", "provenance", "state"),
+        "variant",
+    }
     assert read_run_state(run_dir) == "done"
 
 
