@@ -6,6 +6,7 @@ diff programs, no locks, no network.
 
 import hashlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -134,19 +135,20 @@ def _git(folder: Path, words: tuple[str, ...], deadline: float) -> Diff:
     """What ``git`` answers there, until ``deadline`` of the monotonic clock."""
     seconds = deadline - time.monotonic()
     environ = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
-    command = ["git", "-C", str(folder), *_SAFE, *words]
+    # By its path: while subprocess searches for it, Python forgets which warnings it has shown.
+    program = shutil.which("git")
+    if program is None:
+        raise _GitError("git is not installed")
+    command = [program, "-C", str(folder), *_SAFE, *words]
     with tempfile.TemporaryFile() as complaint:
-        try:
-            process = subprocess.Popen(
-                command,
-                env=environ | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=complaint,
-                start_new_session=True,  # Ctrl-C is the run's; what git starts ends with it
-            )
-        except FileNotFoundError as error:
-            raise _GitError("git is not installed") from error
+        process = subprocess.Popen(
+            command,
+            env=environ | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaint,
+            start_new_session=True,  # Ctrl-C is the run's; what git starts ends with it
+        )
         timer = threading.Timer(max(0.0, seconds), _kill, (process,))
         timer.start()
         with process:

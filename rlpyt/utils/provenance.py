@@ -162,7 +162,8 @@ def _machine(device: torch.device) -> dict[str, Any]:
     cpus = usable_cpus()
     return {
         "host": platform.node(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "libc": _libc(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "cpu": _cpu_model(),
         "cpus": os.cpu_count(),
@@ -175,11 +176,19 @@ def _machine(device: torch.device) -> dict[str, Any]:
     }
 
 
+def _libc() -> str:
+    """``"glibc 2.36"``; "" for another C library."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (OSError, ValueError):
+        return ""
+
+
 def _cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor()
+        return platform.machine()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.machine())
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -144,3 +145,13 @@ def test_a_session_costs_little():
     for _ in range(5):
         described()
     assert (time.perf_counter() - start) / 5 < 0.1
+
+
+def test_warnings_that_were_shown_stay_shown():
+    """Python forgets them wherever ``warnings.catch_warnings`` is entered, as subprocess does."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            warnings.warn("once", UserWarning, stacklevel=1)
+            described()
+    assert len(caught) == 1
