@@ -14,7 +14,7 @@ from rlpyt.logging.files import ProgressCsv, directory_error, make_run_dir, writ
 from rlpyt.logging.provenance import add_session
 from rlpyt.logging.remote import RunLabel
 from rlpyt.logging.sink import Sink
-from rlpyt.logging.sinks import check_sinks, remote_sinks
+from rlpyt.logging.sinks import remote_sinks
 from rlpyt.logging.table import metrics_table
 from rlpyt.logging.tensorboard import TensorBoardSink
 from rlpyt.utils.config import config_value, flatten_config
@@ -62,7 +62,8 @@ class Logger:
                 false; ``config``, for a sink that is unknown or not installed. No file has been
                 written then.
         """
-        check_sinks(sinks)
+        label = RunLabel(name, run_ID, Path(run_dir), quiet=not console)
+        self._sinks: list[Sink] = [*remote_sinks(sinks, label)]
         self.run_dir = Path(run_dir)
         self.name = name
         self.run_ID = run_ID
@@ -76,8 +77,6 @@ class Logger:
             self._csv = ProgressCsv(path)
         except OSError as error:
             raise directory_error(Path(error.filename), error) from error
-        label = RunLabel(name, run_ID, self.run_dir, quiet=not console)
-        self._sinks: list[Sink] = [*remote_sinks(sinks, label)]
         if tensorboard:
             self._sinks.append(TensorBoardSink(self.run_dir))
         self._step = -1

@@ -99,7 +99,8 @@ class RemoteSink:
     waiting: int = _WAITING  # rows
     patience: float = _PATIENCE  # seconds
     _failure: str = field(default="", init=False)
-    _unsent: int = field(default=0, init=False)  # rows left out
+    _given: int = field(default=0, init=False)  # rows
+    _taken: int = field(default=0, init=False)  # of those, by the service; the thread counts
     _settings: Mapping[str, Any] = field(default_factory=dict, init=False)
     _run_id: str | None = field(default=None, init=False)
     _step: int = field(default=-1, init=False)  # the last that was sent
@@ -132,10 +133,9 @@ class RemoteSink:
         if self._thread is None:
             self.begin({})
         finite = {scalar_tag(name): float(x) for name, x in values.items() if math.isfinite(x)}
-        try:
+        self._given += 1
+        with suppress(queue.Full):
             self._queue.put_nowait(partial(self._send, finite, step))
-        except queue.Full:
-            self._unsent += 1
 
     def restart(self, step: int) -> None:
         """Nothing is to be done: what comes again has been sent."""
@@ -154,12 +154,12 @@ class RemoteSink:
             self._queue.put(None, timeout=self.patience)
         thread.join(max(0.0, deadline - time.monotonic()))
         self._check()
-        unsent = self._unsent + self._queue.qsize()
+        missing = self._given - self._taken
         if thread.is_alive():
-            what = f"after {self.patience:g} s it has not taken everything"
-            raise OSError(f"{what}, {unsent} rows or more are missing")
-        if unsent:
-            raise OSError(f"it did not keep up, {unsent} rows are missing")
+            what = f"it does not answer, {missing} rows are missing after {self.patience:g} s"
+            raise OSError(what)
+        if missing:
+            raise OSError(f"it did not keep up, {missing} rows are missing")
 
     def _check(self) -> None:
         if self._failure:
@@ -178,12 +178,12 @@ class RemoteSink:
             self._failure = f"{type(error).__name__}: {first_line}"
 
     def _send(self, values: Mapping[str, float], step: int) -> None:
-        if step <= self._step:
-            return
-        self.service.write(values, step)
-        self._step = step
-        assert self._run_id is not None
-        self.records.set(self.key, self._run_id, step)
+        if step > self._step:
+            self.service.write(values, step)
+            self._step = step
+            assert self._run_id is not None
+            self.records.set(self.key, self._run_id, step)
+        self._taken += 1
 
 
 def _ended_well(run_dir: Path) -> bool:

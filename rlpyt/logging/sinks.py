@@ -13,7 +13,7 @@ from rlpyt.logging.trackio_sink import TrackioService
 from rlpyt.logging.wandb_sink import WandbService
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["SINKS", "SinkMaker", "check_sinks", "remote_sinks"]
+__all__ = ["SINKS", "SinkMaker", "remote_sinks"]
 
 
 class SinkMaker(NamedTuple):
@@ -33,29 +33,14 @@ SINKS: Mapping[str, SinkMaker] = MappingProxyType(
 """By the name that users give."""
 
 
-def check_sinks(names: Sequence[str]) -> None:
-    """Raise for a service that is unknown, or whose package is not installed.
-
-    Raises:
-        RlpytError: ``config``, with the nearest name or what to install.
-    """
-    for name in names:
-        if name not in SINKS:
-            hint = did_you_mean(name, SINKS)
-            raise RlpytError("config", f"unknown sink {name!r}", hint=hint)
-        package = SINKS[name].package
-        if not _is_installed(package):
-            what = f"the sink {name!r} needs the package {package}, which is not installed"
-            raise RlpytError("config", what, hint=f'pip install "rlpyt[{package}]"')
-
-
 def remote_sinks(names: Sequence[str], label: RunLabel) -> list[RemoteSink]:
     """A sink for each name, whose package is imported here; nothing is sent yet.
 
     Raises:
-        RlpytError: ``config``, as :func:`check_sinks` does, and where a package cannot be imported.
+        RlpytError: ``config``, for a name that is unknown, with the nearest; for a package that is
+            not installed or cannot be imported, with what to install.
     """
-    check_sinks(names)
+    _check(names)
     records = SinkRecords(label.run_dir)
     return [
         RemoteSink(
@@ -66,6 +51,17 @@ def remote_sinks(names: Sequence[str], label: RunLabel) -> list[RemoteSink]:
         )
         for name in dict.fromkeys(names)
     ]
+
+
+def _check(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in SINKS:
+            hint = did_you_mean(name, SINKS)
+            raise RlpytError("config", f"unknown sink {name!r}", hint=hint)
+        package = SINKS[name].package
+        if not _is_installed(package):
+            what = f"the sink {name!r} needs the package {package}, which is not installed"
+            raise RlpytError("config", what, hint=f'pip install "rlpyt[{package}]"')
 
 
 def _is_installed(package: str) -> bool:
