@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from post_conditions import AssertClean, descendants, kill, reap, subreaper
 
-# How two runs are compared; pytest adds the folders of collected files only.
-sys.path.append(str(Path(__file__).parents[1] / "runners"))
+# How two runs are compared, and fakes of services; pytest adds the folders of collected files only.
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("runners", "logging")]
 
 
 @pytest.fixture(autouse=True)
