@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from readers import events, viskit_load
 
 from rlpyt.logging import files
 from rlpyt.logging.context import default_log_dir, logger_context
@@ -59,39 +59,6 @@ def log_rows(logger: Logger, numbers: Iterable[int]) -> None:
 def read(run_dir: Path) -> list[dict[str, str]]:
     with (run_dir / "progress.csv").open() as file:
         return list(csv.DictReader(file))
-
-
-def viskit_flatten(params: dict[str, Any]) -> dict[str, Any]:
-    """Nested dicts joined by dots, as viskit's loader does it."""
-    flat: dict[str, Any] = {}
-    for key, value in params.items():
-        if isinstance(value, dict):
-            flat.update({f"{key}.{k}": v for k, v in viskit_flatten(value).items()})
-        else:
-            flat[key] = value
-    return flat
-
-
-def viskit_load(root: Path) -> list[tuple[dict[str, Any], dict[str, list[float]]]]:
-    """What viskit's loader makes of a tree: flat parameters and float columns of each run."""
-    found = []
-    for folder, _, names in sorted(os.walk(root)):
-        if "progress.csv" not in names:
-            continue
-        name = "variant.json" if "variant.json" in names else "params.json"
-        params = viskit_flatten(json.loads(Path(folder, name).read_text()))
-        columns: dict[str, list[float]] = {}
-        for row in read(Path(folder)):
-            for key, cell in row.items():
-                columns.setdefault(key, []).append(float(cell))
-        found.append((params, columns))
-    return found
-
-
-def scalars(run_dir: Path, tag: str) -> list[tuple[int, float]]:
-    accumulator = EventAccumulator(str(run_dir), purge_orphaned_data=True)
-    accumulator.Reload()
-    return [(event.step, event.value) for event in accumulator.Scalars(tag)]
 
 
 def test_viskit_reads_a_run(tmp_path: Path):
@@ -320,11 +287,11 @@ def test_default_log_dir():
 def test_tensorboard_reads_back(tmp_path: Path):
     logger = quiet(tmp_path, tensorboard=True)
     logger.row({"Diagnostics/StepsPerSecond": 10, "ReturnAverage": math.nan, "lossStd": 0.5}, 100)
-    assert scalars(tmp_path, "loss/Std") == [(100, 0.5)]  # while the run goes on
+    assert events(tmp_path)["loss/Std"] == [(100, 0.5)]  # while the run goes on
     logger.row({"Diagnostics/StepsPerSecond": 20, "ReturnAverage": 2.5, "lossStd": 0.25}, 200)
     logger.close()
-    assert scalars(tmp_path, "Diagnostics/StepsPerSecond") == [(100, 10), (200, 20)]
-    assert scalars(tmp_path, "Return/Average") == [(200, 2.5)]
+    assert events(tmp_path)["Diagnostics/StepsPerSecond"] == [(100, 10), (200, 20)]
+    assert events(tmp_path)["Return/Average"] == [(200, 2.5)]
     assert list(read(tmp_path)[0]) == ["Diagnostics/StepsPerSecond", "ReturnAverage", "lossStd"]
 
 
@@ -339,7 +306,7 @@ def test_tensorboard_after_resume_holds_each_step_once(tmp_path: Path):
     logger.load_state_dict(state)
     logger.row({"a": 5}, 200)
     logger.close()
-    assert scalars(tmp_path, "a") == [(100, 1), (200, 5)]
+    assert events(tmp_path)["a"] == [(100, 1), (200, 5)]
 
 
 def test_no_tensorboard_no_events(tmp_path: Path):
