@@ -157,7 +157,7 @@ def test_a_hanging_service_holds_up_nothing(tmp_path: Path, monkeypatch):
     assert len(caught) == 1
     assert "48 rows are missing after 0.3 s; progress.csv has every row" in str(caught[0].message)
     assert n_rows(tmp_path) == 49
-    told.released.set()
+    told.let_go()
 
 
 def test_a_slow_service_misses_the_rows_that_are_too_many(tmp_path: Path, monkeypatch):

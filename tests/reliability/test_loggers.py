@@ -82,7 +82,7 @@ def test_a_service_fails(
     check(run_dir, undisturbed, caught, f"{NAMES[name]} of")
     assert told.steps == ([] if fault == "refuses" else [64])
     assert_clean(run_dir, "done")
-    told.released.set()
+    told.let_go()
 
 
 def test_one_fails_and_the_others_go_on(
