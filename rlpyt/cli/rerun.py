@@ -47,7 +47,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir = find_run(args.run_dir)
     sessions = read_sessions(run_dir)
-    with _script_importable(sessions):
+    with _code_importable(sessions):
         runner = load_runner(run_dir)
         launched = launched_seat(1.0)
         if launched is not None and launched.rank:  # the first process of torchrun does the rest
@@ -159,10 +159,10 @@ def _rows(run_dir: Path) -> list[dict[str, str]]:
 
 
 @contextmanager
-def _script_importable(sessions: list[dict[str, Any]]) -> Iterator[None]:
-    """Modules beside the script that the run was started with can be imported, as then."""
-    scripts = [Path(script).parent for each in sessions if (script := each.get("script"))]
-    folders = [str(folder) for folder in scripts if folder.is_dir() and str(folder) not in sys.path]
+def _code_importable(sessions: list[dict[str, Any]]) -> Iterator[None]:
+    """Modules of the folder where the user's code was can be imported, as then."""
+    folders = [each.get("folder", "") for each in sessions]
+    folders = [each for each in folders if each not in sys.path and Path(each).is_dir() and each]
     added = list(dict.fromkeys(folders))
     sys.path += added
     try:

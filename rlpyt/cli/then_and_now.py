@@ -74,8 +74,8 @@ def ways_back(run_dir: Path, then: Mapping[str, Any], found: Iterable[Difference
             what = f"{run_dir / diff['file']} has only the beginning of {diff['bytes']:,} bytes"
             sentences.append(f"but not its uncommitted changes: {what}")
         if before.get("n_untracked"):
-            files = f"{before['n_untracked']} files that git did not track"
-            sentences.append(f"of {files} then, provenance.json has the names and hashes only")
+            what = "of files that git did not track, provenance.json has names and hashes only"
+            sentences.append(f"{what} ({before['n_untracked']} then)")
     if any(name.startswith("package ") for name in names):
         sentences.append(f"the package versions of then: {run_dir / 'provenance.json'}")
     return sentences

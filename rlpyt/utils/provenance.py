@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ from typing import Any, final
 import torch
 
 import rlpyt
+from rlpyt.utils.config import flatten_config
 from rlpyt.utils.cpus import usable_cpus
 from rlpyt.utils.device import DEVICE_VARIABLES, device_model, torch_build
 from rlpyt.utils.git import Diff, Repository, read_repository
@@ -52,8 +54,8 @@ def describe_session(
 ) -> Session:
     """Everything about this process that a run's result may depend on.
 
-    Git is asked of the repository of the script, or of the current directory where the script is a
-    command such as ``rlpyt``, and of that of rlpyt, where it is installed from one.
+    Git is asked of the repository of the user's code, and of that of rlpyt, where it is installed
+    from one.
 
     Args:
         settings: the run's configuration, as ``config_dict`` gives it.
@@ -61,7 +63,7 @@ def describe_session(
         plan: how the sampler divides its work.
         device: where the agent computes.
     """
-    folder, source = user_folder(), Path(rlpyt.__file__).resolve().parents[1]
+    folder, source = user_folder(settings), Path(rlpyt.__file__).resolve().parents[1]
     repositories = {"user": read_repository(folder)}
     if (source / ".git").exists() and repositories["user"].root != source:
         repositories["rlpyt"] = read_repository(source)
@@ -71,6 +73,7 @@ def describe_session(
         "command": list(sys.argv),
         "script": None if (script := _script()) is None else str(script),
         "directory": str(Path.cwd()),
+        "folder": str(folder),
         "git": {name: _described(found) for name, found in repositories.items()},
         "hashes": {
             "settings": _digest(settings),
@@ -123,18 +126,37 @@ def source_digest() -> str:
     return digest.hexdigest()
 
 
-def user_folder() -> Path:
-    """Where the user's code is: the script's folder; the current one for a command, or without a
-    script.
+def user_folder(settings: Mapping[str, Any]) -> Path:
+    """Where the user's code is: the script's folder; for a command such as ``rlpyt``, that from
+    which a class or function of ``settings`` is imported, or else the current one.
     """
     script = _script()
-    if script is None:
-        return Path.cwd()
-    installed = (sysconfig.get_path("purelib"), str(Path(rlpyt.__file__).parent))
-    is_command = script.parent == Path(sys.executable).parent or script.stem == "rlpyt"
-    if is_command or any(script.is_relative_to(Path(folder).resolve()) for folder in installed):
-        return Path.cwd()
-    return script.parent
+    if script is not None and script.stem != "rlpyt" and not _is_installed(script):
+        return script.parent
+    named = (_module_file(name, value) for name, value in flatten_config(settings).items())
+    own = (path for path in named if path is not None and not _is_installed(path))
+    return next((path.parent for path in own), Path.cwd())
+
+
+def _module_file(name: str, value: Any) -> Path | None:
+    """Of the module or package that a setting is from, as in ``my_envs:make`` or a class's path."""
+    if not isinstance(value, str) or not (":" in value or name.rpartition(".")[2] == "class"):
+        return None
+    try:
+        spec = importlib.util.find_spec(re.split("[.:]", value)[0])
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.has_location:
+        return None
+    path = Path(spec.origin).resolve()
+    return path.parent if spec.submodule_search_locations is not None else path
+
+
+def _is_installed(path: Path) -> bool:
+    """It belongs to Python, to a package or to rlpyt, not to the user."""
+    folders = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), rlpyt.__path__[0])
+    is_command = path.parent == Path(sys.executable).parent
+    return is_command or any(path.is_relative_to(Path(folder).resolve()) for folder in folders)
 
 
 def _script() -> Path | None:

@@ -199,7 +199,7 @@ def test_the_way_back_to_the_code_of_then(tmp_path: Path):
         f"the code of then: git -C '/my code' checkout {'a' * 40} && "
         f"git -C '/my code' apply '{run_dir}/git.diff'"
     )
-    assert untracked.startswith("of 1 files that git did not track then")
+    assert untracked.startswith("of files that git did not track")
     assert differences(then, then) == []
     then["git"]["user"]["diff"]["whole"] = False
     code, cut, _ = ways_back(run_dir, then, found)

@@ -90,7 +90,7 @@ def test_hashes_tell_settings_and_sources_apart(tmp_path: Path, monkeypatch: pyt
     assert len({before, source_digest()}) == 2
 
 
-SCRIPT = "from rlpyt.utils.provenance import user_folder\nprint(user_folder())\n"
+SCRIPT = "from rlpyt.utils.provenance import user_folder\nprint(user_folder({}))\n"
 
 
 def test_a_script_is_the_users_and_a_command_is_not(tmp_path: Path):
@@ -114,7 +114,23 @@ def test_a_script_is_the_users_and_a_command_is_not(tmp_path: Path):
             check=True,
         )
         assert done.stdout.strip() == expected
-    assert user_folder() == Path.cwd()  # pytest is a command
+    assert user_folder({}) == Path.cwd()  # pytest is a command
+
+
+def test_of_a_command_the_users_code_is_what_the_settings_name(tmp_path: Path, monkeypatch):
+    for name in ("one/my_own_envs.py", "two/my_own_package/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+        monkeypatch.syspath_prepend(str(tmp_path / name.partition("/")[0]))
+    plain = {"class": "rlpyt.runners.minibatch_rl.MinibatchRl", "device": "cpu", "seed": 1}
+    assert user_folder(plain) == Path.cwd()
+    for names, expected in (
+        ({"env": {"id": "my_own_envs:make"}}, tmp_path / "one"),
+        ({"agent": {"class": "my_own_package.agents.Agent"}}, tmp_path / "two"),
+        ({"env": "gymnasium:CartPole-v1", "partial": "json:loads"}, Path.cwd()),
+        ({"env": "no_such_module:make", "other": "x: y", "class": "__main__.A"}, Path.cwd()),
+    ):
+        assert user_folder({**plain, **names}) == expected
 
 
 def test_the_repositories_of_the_user_and_of_rlpyt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -128,6 +144,7 @@ def test_the_repositories_of_the_user_and_of_rlpyt(tmp_path: Path, monkeypatch: 
     source = tmp_path / "source"
     (source / "rlpyt").mkdir(parents=True)
     monkeypatch.setattr(rlpyt, "__file__", str(source / "rlpyt" / "__init__.py"))
+    monkeypatch.setattr(rlpyt, "__path__", [str(source / "rlpyt")])
     monkeypatch.setattr(provenance, "read_repository", fake)
     monkeypatch.chdir(tmp_path)
     assert list(described().record["git"]) == ["user"]
