@@ -27,6 +27,7 @@ from rlpyt.launch.queued_run import RunSpec
 from rlpyt.launch.run_slot import run_slots
 from rlpyt.logging.console import RunConsole
 from rlpyt.logging.context import default_log_dir
+from rlpyt.logging.sinks import check_sinks
 from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.errors import RlpytError
 
@@ -111,6 +112,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     if args.seed:
         raise RlpytError("usage", "--seed is of one run", hint=f"write --seeds {args.seed},")
     target = Target.parse(args.target)
+    check_sinks(args.sink)
     grid = grid_of(args.grid, args.seeds, target.choice)
     specs = _specs(target, grid, args, overrides)
     slots = run_slots(args.affinity)
@@ -120,7 +122,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         print_error(error)
         return USAGE_ERROR
     directory = args.out or default_log_dir(target.title)
-    print(f"{len(specs)} runs, {len(slots)} at a time, into {directory}")
+    print(f"{len(specs)} run{'s' * (len(specs) != 1)}, {len(slots)} at a time, into {directory}")
     if runners and not args.no_preflight:
         _forecast(runners, len(grid.seeds), len(slots), directory, with_time=not args.dry_run)
     if args.dry_run:

@@ -33,6 +33,7 @@ def _run() -> int:
         target.chosen(run.variant),
         run.run_ID,
         tensorboard=not args.no_tensorboard,
+        sinks=args.sink,
         console=not args.quiet,
         resume=True,
     )

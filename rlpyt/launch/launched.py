@@ -74,14 +74,15 @@ class LaunchedRun:
         varied = replace(apply_variant(runner, self.variant), seed=self.run_ID)
         return self.affinity.assign(varied)
 
-    def train(self, runner: BaseRunner, name: str) -> None:
+    def train(self, runner: BaseRunner, name: str, *, sinks: Sequence[str] = ()) -> None:
         """Train ``runner``, as it is, into the run's directory; a run that was interrupted goes on
-        from its newest checkpoint, and one that is complete is left as it is.
+        from its newest checkpoint, and one that is complete is left as it is. ``sinks`` are those
+        of :class:`~rlpyt.logging.Logger`.
 
         Raises:
             RlpytError: as ``runner.train`` does.
         """
-        with logger_context(self.log_dir, self.run_ID, name, resume=True) as logger:
+        with logger_context(self.log_dir, self.run_ID, name, sinks=sinks, resume=True) as logger:
             if logger is None:  # a process of torchrun beside the first
                 runner.train(None)
             else:

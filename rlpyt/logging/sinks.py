@@ -13,7 +13,7 @@ from rlpyt.logging.trackio_sink import TrackioService
 from rlpyt.logging.wandb_sink import WandbService
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["SINKS", "SinkMaker", "remote_sinks"]
+__all__ = ["SINKS", "SinkMaker", "check_sinks", "remote_sinks"]
 
 
 class SinkMaker(NamedTuple):
@@ -40,7 +40,7 @@ def remote_sinks(names: Sequence[str], label: RunLabel) -> list[RemoteSink]:
         RlpytError: ``config``, for a name that is unknown, with the nearest; for a package that is
             not installed or cannot be imported, with what to install.
     """
-    _check(names)
+    check_sinks(names)
     records = SinkRecords(label.run_dir)
     return [
         RemoteSink(
@@ -53,7 +53,12 @@ def remote_sinks(names: Sequence[str], label: RunLabel) -> list[RemoteSink]:
     ]
 
 
-def _check(names: Sequence[str]) -> None:
+def check_sinks(names: Sequence[str]) -> None:
+    """Raise for what :func:`remote_sinks` cannot make; nothing is imported.
+
+    Raises:
+        RlpytError: ``config``, for a name that is unknown, and for a package that is not installed.
+    """
     for name in names:
         if name not in SINKS:
             hint = did_you_mean(name, SINKS)

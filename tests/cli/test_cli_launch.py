@@ -86,6 +86,7 @@ def test_one_algorithm_takes_its_environment_as_rlpyt_train_does(capsys):
         ("ppo CartPole-v1 --seeds 1,1", "has one twice"),
         ("ppo CartPole-v1 --seeds many", "is none of 5"),
         ("ppo CartPole-v1 --affinity 4096cpu_1cpr_0hto", "affinity"),
+        ("ppo CartPole-v1 --sink wandbb", "did you mean 'wandb'"),
         ("nothing.py", "there is no script nothing.py"),
         ("data/nothing", "there is nothing to launch"),
         ("no_module:function", "cannot import no_module"),
