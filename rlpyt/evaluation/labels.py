@@ -61,6 +61,7 @@ def _telling(groups: Sequence[RunGroup]) -> list[str]:
     """The settings that tell groups of one environment apart; of those that tell the same, one."""
     pairs = [(a.params, b.params) for a, b in combinations(groups, 2) if a.env == b.env]
     keys = list(dict.fromkeys(key for group in groups for key in group.params))
+    keys = [key for key in keys if len({json.dumps(g.params.get(key)) for g in groups}) > 1]
     chosen: dict[tuple[bool, ...], str] = {}
     untold = [True] * len(pairs)
     for key in sorted(keys, key=_plainness):

@@ -14,6 +14,8 @@ from rlpyt.utils.errors import RlpytError
 
 __all__ = [
     "RunGroup",
+    "algorithm_name",
+    "env_name",
     "find_runs",
     "group_runs",
     "read_params",
@@ -121,29 +123,33 @@ def group_runs(run_dirs: Sequence[Path]) -> list[RunGroup]:
             if key.rpartition(".")[2] not in _PER_RUN
         }
         key = json.dumps(params, sort_keys=True) if params else str(run_dir.parent)
-        algorithm, env = _algorithm(params), _env(params)
+        algorithm, env = algorithm_name(params), env_name(params)
         if not algorithm:
             algorithm = str(params.get("name") or run_dir.resolve().parent.name)
         known = groups.setdefault(
             key, RunGroup(algorithm=algorithm, env=env, params=params, run_dirs=[])
         )
         known.run_dirs = [*known.run_dirs, run_dir]
+    kinds: dict[tuple[str, str], list[RunGroup]] = {}
     for group in groups.values():
-        twins = [g for g in groups.values() if (g.algorithm, g.env) == (group.algorithm, group.env)]
-        group.details = _details(group, twins)
+        kinds.setdefault((group.algorithm, group.env), []).append(group)
+    for twins in kinds.values():
+        _describe(twins)
     return list(groups.values())
 
 
-def _algorithm(params: Mapping[str, Any]) -> str:
-    """``PPO``, from ``algo.class`` at whatever depth."""
+def algorithm_name(params: Mapping[str, Any]) -> str:
+    """``PPO``, from ``algo.class`` of flattened settings, at whatever depth; "" where it is not."""
     for key, value in params.items():
         if f".{key}".endswith(".algo.class"):
             return str(value).rpartition(".")[2]
     return ""
 
 
-def _env(params: Mapping[str, Any]) -> str:
-    """``CartPole-v1``, from ``sampler.env``: an id, or the name of a factory."""
+def env_name(params: Mapping[str, Any]) -> str:
+    """``CartPole-v1``, from ``sampler.env`` of flattened settings: an id, or the name of a factory;
+    "" where neither is.
+    """
     flat = {f".{key}": value for key, value in params.items()}
     for ending in (".env_kwargs.id", ".env_kwargs.game", ".env", ".env.id", ".env.function"):
         for key, value in flat.items():
@@ -153,16 +159,20 @@ def _env(params: Mapping[str, Any]) -> str:
     return ""
 
 
-def _details(group: RunGroup, twins: Sequence[RunGroup]) -> str:
-    """``learning_rate=0.001, batch_T=64``: what differs within ``twins``, by short names."""
+def _describe(twins: Sequence[RunGroup]) -> None:
+    """Give each its ``details``: ``learning_rate=0.001, batch_T=64``, what differs within them, by
+    short names.
+    """
     keys = dict.fromkeys(key for twin in twins for key in twin.params)
     differing = [
         key for key in keys if len({json.dumps(twin.params.get(key)) for twin in twins}) > 1
     ]
-    shown = [f"{short_name(key, differing)}={group.params.get(key)}" for key in differing]
-    if not shown and len(twins) > 1:  # no params.json tells them apart: their folders do
-        return os.path.relpath(group.run_dirs[0].parent)
-    return ", ".join(shown)
+    for twin in twins:
+        shown = [f"{short_name(key, differing)}={twin.params.get(key)}" for key in differing]
+        if not shown and len(twins) > 1:  # no params.json tells them apart: their folders do
+            twin.details = os.path.relpath(twin.run_dirs[0].parent)
+        else:
+            twin.details = ", ".join(shown)
 
 
 def short_name(key: str, keys: Sequence[str]) -> str:
