@@ -17,6 +17,7 @@ from rlpyt.cli import (
     rerun,
     resume,
     train,
+    watch,
 )
 from rlpyt.cli.command import Command
 
@@ -34,6 +35,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "rerun": rerun.COMMAND,
         "eval": evaluate.COMMAND,
         "hash": hashing.COMMAND,
+        "watch": watch.COMMAND,
         "plot": plot.COMMAND,
         "compare": compare.COMMAND,
         "doctor": doctor.COMMAND,

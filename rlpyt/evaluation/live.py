@@ -64,8 +64,9 @@ class LiveRun:
         """Of its steps that it has made, 0 to 1."""
         if self.found.state == "done":
             return 1.0
-        n_steps = self.found.n_steps
-        return min(1.0, self.steps / n_steps) if n_steps else math.nan
+        if not self.found.n_steps:
+            return math.nan
+        return 0.0 if math.isnan(self.steps) else min(1.0, self.steps / self.found.n_steps)
 
 
 @final
@@ -170,10 +171,12 @@ class LiveView:
         Raises:
             RlpytError: where the queue cannot be read.
         """
-        if self._source is None:
-            has_queue = Queue.is_in(self.directory)
-            self._source = (QueueSource if has_queue else FolderSource)(self.directory)
-        found = self._source.look()
+        source = self._opened()
+        try:
+            found, launchers = source.look(), source.count_launchers()
+        except RlpytError:
+            self.close()  # what was found damaged or gone is opened anew at the next look
+            raise
         used = self._usage.look([run.pid for run in found if run.pid is not None])
         now = time.time()
         with self._lock:
@@ -189,8 +192,17 @@ class LiveView:
                 memory = math.nan if usage is None else float(usage.memory)
                 runs.append(_live(run, tail, now, cpu=cpu, memory=memory))
         runs.sort(key=lambda run: LIVE_STATES.index(run.found.state))
-        launchers = self._source.count_launchers()
         return Snapshot(directory=self.directory, at=now, runs=runs, n_launchers=launchers)
+
+    def _opened(self) -> RunSource:
+        """The source for what the directory is now: a queue may come, and go."""
+        kind = QueueSource if Queue.is_in(self.directory) else FolderSource
+        if not isinstance(self._source, kind):
+            self.close()
+            self._source = kind(self.directory)
+            with self._lock:
+                self._tails, self._changed = {}, {}
+        return self._source
 
     def _look_at(self, number: int, wanted: Sequence[str]) -> ProgressTail:
         tail = self._tails.get(number)

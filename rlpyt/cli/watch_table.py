@@ -1,0 +1,197 @@
+"""How runs look in a terminal: numbers, bars, sparklines, and the lines of a table."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, final
+
+from rich.table import Table
+from rich.text import Text
+
+from rlpyt.evaluation.live import LiveRun, Snapshot
+from rlpyt.evaluation.run_sources import LiveState
+
+__all__ = ["bar", "duration", "quantity", "run_label", "runs_table", "sparkline", "summary_lines"]
+
+_STYLES: dict[LiveState, str] = {
+    "running": "green",
+    "lost": "bold yellow",
+    "failed": "bold red",
+    "stopped": "yellow",
+    "queued": "dim",
+    "done": "cyan",
+}
+_SIGNS: dict[LiveState, str] = {
+    "running": "▶",
+    "lost": "?",
+    "failed": "✗",
+    "stopped": "■",
+    "queued": "·",
+    "done": "✓",
+}
+_BLOCKS, _ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*#%"
+_ROOMY = 100  # columns of a terminal from which on those of the table are two apart, else one
+_LABEL = 20  # columns that a run's name has at least
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """``12.3k``, ``4.06M``: three digits; "" for NaN."""
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else str(value)
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:.3g}{letter}{unit}"
+    return (f"{value:.0f}" if value == int(value) else f"{value:.3g}") + unit
+
+
+def duration(seconds: float) -> str:
+    """``0:04:10``, ``2d 03:00``; "" for NaN."""
+    if not math.isfinite(seconds):
+        return ""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"{days}d {hour:02}:{minute:02}" if days else f"{hour}:{minute:02}:{second:02}"
+
+
+def bar(fraction: float, width: int, *, ascii_only: bool = False) -> str:
+    """``███░░░``; "" for NaN."""
+    if math.isnan(fraction):
+        return ""
+    full = round(min(1.0, max(0.0, fraction)) * width)
+    done, left = ("#", "-") if ascii_only else ("█", "░")
+    return done * full + left * (width - full)
+
+
+def sparkline(values: Sequence[float], width: int, *, ascii_only: bool = False) -> str:
+    """``▁▃▅█`` for finite values, neighbours averaged to ``width`` characters."""
+    n = min(width, len(values))
+    if not n:
+        return ""
+    edges = [round(i * len(values) / n) for i in range(n + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    low, high = min(means), max(means)
+    blocks = _ASCII_BLOCKS if ascii_only else _BLOCKS
+    if not high > low:
+        return blocks[3] * n
+    return "".join(blocks[round((mean - low) / (high - low) * (len(blocks) - 1))] for mean in means)
+
+
+def run_label(run: LiveRun, snapshot: Snapshot) -> str:
+    """What tells its settings from others': ``CartPole-v1 · learning_rate=0.001``."""
+    found = run.found
+    several = len({each.found.env for each in snapshot.runs}) > 1
+    parts = [found.env if several else "", found.group]
+    return " · ".join(part for part in parts if part) or found.name
+
+
+def _shortened(text: str, width: int) -> str:
+    """Without its middle: what tells two apart is often at the end."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
+def _memory(value: float) -> str:
+    return "" if math.isnan(value) else f"{quantity(value)}B"
+
+
+def _steps(run: LiveRun) -> str:
+    done = quantity(run.steps) or "0"
+    return f"{done}/{quantity(run.found.n_steps)}" if run.found.n_steps else done
+
+
+def _state(run: LiveRun, ascii_only: bool) -> Text:
+    state = run.found.state
+    word = "ending" if run.found.ending else state
+    return Text(word if ascii_only else f"{_SIGNS[state]} {word}", style=_STYLES[state])
+
+
+@final
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    width: int
+    cell: Callable[[LiveRun], str | Text]
+    justify: Literal["left", "right"] = "right"
+    rank: int = 0  # the highest go first where the terminal is narrow
+
+
+def _columns(ascii_only: bool) -> list[_Column]:
+    """Those right of the run's name."""
+    return [
+        _Column("seed", 4, lambda run: _whole(run.found.seed), rank=1),
+        _Column("slot", 4, lambda run: _whole(run.found.slot), rank=4),
+        _Column("steps", 11, _steps),
+        _Column("", 8, lambda run: bar(run.fraction, 8, ascii_only=ascii_only), "left", rank=2),
+        _Column("steps/s", 7, lambda run: quantity(run.steps_per_second)),
+        _Column("return", 8, lambda run: quantity(run.last_return)),
+        _Column(
+            "",
+            12,
+            lambda run: Text(sparkline(run.history, 12, ascii_only=ascii_only), style="blue"),
+            "left",
+            rank=3,
+        ),
+        _Column("left", 8, lambda run: duration(run.eta)),
+        _Column("CPU", 5, lambda run: "" if math.isnan(run.cpu) else f"{run.cpu:.0f}%", rank=5),
+        _Column("memory", 6, lambda run: _memory(run.memory), rank=6),
+    ]
+
+
+def _whole(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def runs_table(
+    runs: Sequence[LiveRun],
+    snapshot: Snapshot,
+    width: int,
+    *,
+    selected: int | None = None,
+    ascii_only: bool = False,
+) -> Table:
+    """One line for each of ``runs`` below a line of titles, with as many columns as fit."""
+    gap = 2 if width >= _ROOMY else 1
+    columns = _columns(ascii_only)
+    while (left := width - 9 - sum(c.width + gap for c in columns) - gap) < _LABEL and any(
+        column.rank for column in columns
+    ):
+        columns.remove(max(columns, key=lambda column: column.rank))
+    longest = max((len(run_label(run, snapshot)) for run in runs), default=0)
+    label = max(4, min(left, max(_LABEL, longest)))
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("state", width=9, no_wrap=True)
+    table.add_column("run", width=label, no_wrap=True)
+    for column in columns:
+        table.add_column(column.title, width=column.width, justify=column.justify, no_wrap=True)
+    for run in runs:
+        table.add_row(
+            _state(run, ascii_only),
+            Text(_shortened(run_label(run, snapshot), label)),
+            *(column.cell(run) for column in columns),
+            style="reverse" if run.found.id == selected else "",
+        )
+    return table
+
+
+def summary_lines(snapshot: Snapshot) -> list[Text]:
+    """Where, how many in which state; how fast, how long still, and who drains the queue."""
+    n = len(snapshot.runs)
+    first = Text(str(snapshot.directory), style="bold")
+    first.append(f"  {n} run{'s' * (n != 1)}", style="not bold")
+    for i, (state, count) in enumerate(snapshot.counts.items()):
+        first.append(": " if i == 0 else ", ", style="not bold")
+        first.append(f"{count} {state}", style=f"not bold {_STYLES[state]}")
+    parts = [f"{quantity(snapshot.steps_per_second)} steps/s"]
+    if not math.isnan(snapshot.eta):
+        parts.append(f"{duration(snapshot.eta)} left")
+    second = Text(" · ".join(parts))
+    launchers = snapshot.n_launchers
+    if launchers:
+        second.append(f" · {launchers} launcher{'s' * (launchers != 1)}")
+    elif launchers == 0 and snapshot.counts.keys() & {"queued", "lost"}:
+        second.append(" · no launcher: nobody takes what is queued", style="bold yellow")
+    return [first, second]
