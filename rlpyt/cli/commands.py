@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from rlpyt.cli import (
     compare,
+    dashboard,
     devices,
     doctor,
     env_check,
@@ -36,6 +37,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "eval": evaluate.COMMAND,
         "hash": hashing.COMMAND,
         "watch": watch.COMMAND,
+        "dashboard": dashboard.COMMAND,
         "plot": plot.COMMAND,
         "compare": compare.COMMAND,
         "doctor": doctor.COMMAND,

@@ -204,7 +204,7 @@ class LiveView:
                 self._tails, self._changed = {}, {}
         return self._source
 
-    def _look_at(self, number: int, wanted: Sequence[str]) -> ProgressTail:
+    def _look_at(self, number: int, wanted: Sequence[str] = ()) -> ProgressTail:
         tail = self._tails.get(number)
         if tail is None:
             tail = self._tails[number] = ProgressTail(self._run_dirs[number] / "progress.csv")
@@ -220,8 +220,9 @@ class LiveView:
             points = {}
             columns: dict[str, None] = {}
             for number in self._run_dirs:
-                tail = self._look_at(number, (x, y))
+                tail = self._look_at(number)
                 columns |= dict.fromkeys(tail.header)
+                self._look_at(number, [name for name in (x, y) if name in tail.header])
                 if self._changed[number] > since or since > self._stamp:
                     points[number] = thinned(tail.column(x), tail.column(y), _CURVE)
             return Curves(self._stamp, points, list(columns))
