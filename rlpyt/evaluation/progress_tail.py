@@ -45,7 +45,8 @@ class ProgressTail:
 
         What is no number is NaN; rows with more or fewer cells than the header are left out.
         """
-        new = [name for name in wanted if name not in self._columns]
+        new = {name: array("d") for name in wanted if name not in self._columns}
+        self._columns |= new
         try:
             status = self.path.stat()
             seen = (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -53,11 +54,11 @@ class ProgressTail:
                 return False
             with self.path.open("rb") as file:
                 if new or not self._goes_on(file):
-                    self._restart([*self._columns, *new])
+                    self._restart()
                 self._read(file)
         except OSError:  # not there yet, or not any more
             was_there = self._seen is not None
-            self._restart(list(self._columns))
+            self._restart()
             self._seen = None
             return was_there
         self._seen = seen
@@ -72,10 +73,10 @@ class ProgressTail:
             file.fileno(), len(self._before_end), start
         )
 
-    def _restart(self, columns: Sequence[str]) -> None:
+    def _restart(self) -> None:
         self.header, self.n_rows, self._first = [], 0, b""
         self._end, self._before_end = 0, b""
-        self._columns = {name: array("d") for name in columns}
+        self._columns = {name: array("d") for name in self._columns}
 
     def _read(self, file: BinaryIO) -> None:
         file.seek(self._end)

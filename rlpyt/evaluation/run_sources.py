@@ -19,6 +19,7 @@ from rlpyt.evaluation.runs import (
     group_runs,
     short_name,
 )
+from rlpyt.launch.attendance import LauncherRecord
 from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import QueuedRun
 from rlpyt.utils.config import flatten_config
@@ -27,9 +28,10 @@ __all__ = ["LIVE_STATES", "FolderSource", "FoundRun", "LiveState", "QueueSource"
 
 LiveState = Literal["running", "lost", "failed", "stopped", "queued", "done"]
 
+"""As a queue has them, and ``lost``: its process has ended, and nobody has said how."""
+
 LIVE_STATES: tuple[LiveState, ...] = get_args(LiveState)
-"""In the order in which people want to see them; ``lost``: its process has ended, and nobody has
-said how."""
+"""In the order in which people want to see them."""
 
 _SEARCH = 5.0  # seconds between two searches for new runs below a folder
 _SILENCE = 90.0  # seconds after which a launcher of another machine is taken to have ended
@@ -89,9 +91,11 @@ class QueueSource(RunSource):
         """
         self._queue = Queue(directory)
         self._params = _JsonCache("params.json")
+        self._launchers: set[int] = set()  # numbers of those that are alive
 
     def look(self) -> list[FoundRun]:
         """Those of the queue."""
+        self._launchers = {each.id for each in self._queue.launchers() if _is_alive(each)}
         runs = self._queue.runs()
         variants = {run.spec.log_dir: flatten_config(run.spec.variant) for run in runs}
         labels = _variant_labels(variants)
@@ -114,9 +118,11 @@ class QueueSource(RunSource):
         state: LiveState = run.state
         reason, pid = run.reason, None
         is_running, process = run.state == "running", run.process
-        if is_running and process is not None and process.is_here:
-            pid = process.pid if process.is_running else None
-            state, reason = (state, reason) if pid else ("lost", _LOST)
+        if is_running and process is not None and process.is_running:
+            pid = process.pid
+        elif is_running and run.launcher not in self._launchers:  # which would say how it ended
+            is_here = process is None or process.is_here
+            state, reason = ("lost", _LOST) if is_here else (state, "its launcher is silent")
         n_steps = own.get("n_steps")
         return FoundRun(
             id=run.id,
@@ -127,7 +133,7 @@ class QueueSource(RunSource):
             seed=run.spec.run_ID,
             n_steps=n_steps if isinstance(n_steps, int) else None,
             state=state,
-            slot=run.slot if is_running else None,
+            slot=run.slot if state == "running" else None,
             host=process.host.partition("/")[0] if process is not None else "",
             pid=pid,
             reason=reason,
@@ -136,17 +142,18 @@ class QueueSource(RunSource):
         )
 
     def count_launchers(self) -> int:
-        """Those of other machines count while they give signs of life."""
-        return sum(
-            each.process.is_running
-            if each.process.is_here
-            else time.time() - each.seen_at < _SILENCE
-            for each in self._queue.launchers()
-        )
+        """At the time of the last look; those of other machines while they give signs of life."""
+        return len(self._launchers)
 
     def close(self) -> None:
         """Let go of the queue."""
         self._queue.close()
+
+
+def _is_alive(launcher: LauncherRecord) -> bool:
+    if launcher.process.is_here:
+        return launcher.process.is_running
+    return time.time() - launcher.seen_at < _SILENCE
 
 
 def _variant_labels(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
