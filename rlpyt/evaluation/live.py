@@ -47,7 +47,7 @@ class LiveRun:
     found: FoundRun
     steps: float
     steps_per_second: float  # over its latest rows
-    seconds: float  # that it has taken, as it has logged
+    seconds: float  # that it has taken, as its queue says, else as it has logged
     eta: float  # seconds until its end, for one that goes on
     last_return: float
     history: Sequence[float]  # of its returns, thinned
@@ -252,12 +252,13 @@ def _live(run: FoundRun, tail: ProgressTail, now: float, *, cpu: float, memory: 
     if run.state == "running" and run.n_steps and rate > 0:
         since_row = max(0.0, now - tail.modified_at)
         eta = max(0.0, (run.n_steps - steps[-1]) / rate - since_row)
+    logged = seconds[-1] if seconds else math.nan
     _, history = thinned(range(len(returns)), returns, _HISTORY)
     return LiveRun(
         found=run,
         steps=steps[-1] if n else math.nan,
         steps_per_second=rate,
-        seconds=seconds[-1] if seconds else math.nan,
+        seconds=logged if math.isnan(run.seconds) else run.seconds,
         eta=eta,
         last_return=returns[-1] if returns else math.nan,
         history=history,

@@ -56,6 +56,7 @@ class FoundRun:
     pid: int | None = None  # on this machine, where it runs here
     reason: str = ""
     attempts: int = 1
+    seconds: float = math.nan  # that it has taken, its beginning and end included; NaN: not known
     ending: bool = False  # somebody has asked it to end
 
 
@@ -138,6 +139,7 @@ class QueueSource(RunSource):
             pid=pid,
             reason=reason,
             attempts=run.attempts,
+            seconds=run.seconds if run.state == "done" else math.nan,
             ending=is_running and run.wanted is not None,
         )
 

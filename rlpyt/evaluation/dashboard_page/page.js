@@ -128,7 +128,8 @@ function groupsOf(env) {
   }
   return [...groups]
     .map(([name, curves]) => ({ name, curves, mean: meanCurve(curves), ...look(name) }))
-    .filter((group) => group.mean.xs.length);
+    .filter((group) => group.mean.xs.length)
+    .sort((a, b) => view.looks.get(a.name) - view.looks.get(b.name));
 }
 
 // --- panels ------------------------------------------------------------------------------------
@@ -203,7 +204,7 @@ class Panel {
     this.canvas.append(svg("line", { class: "base", x1: LEFT, x2: width - RIGHT, y1: bottom, y2: bottom }));
     const isTime = byId("x").value === "time";
     const [unit, word] = !isTime ? [1, ""] : right > 7200 ? [3600, " h"] : right > 120 ? [60, " min"] : [1, " s"];
-    for (const value of ticks(left / unit, right / unit, Math.max(2, Math.floor(width / 110)))) {
+    for (const value of ticks(left / unit, right / unit, Math.max(3, Math.floor(width / 95)))) {
       const text = quantity(value) + word;
       this.canvas.append(svg("text", { x: this.x(value * unit), y: HEIGHT - 8, "text-anchor": "middle" }, text));
     }
@@ -334,6 +335,7 @@ function fillRow({ row, cells, name, reason, state, full, track }, run, label) {
   setText(name, label);
   row.title = [run.name, run.host && `on ${run.host}`, run.attempts > 1 && `attempt ${run.attempts}`,
     run.slot !== null && `slot ${run.slot}`].filter(Boolean).join(" · ");
+  reason.className = `reason ${run.state}`;
   setText(reason, run.state === "failed" || run.state === "lost" ? run.reason : "");
   const steps = run.n_steps ? `${quantity(run.steps || 0)} / ${quantity(run.n_steps)}` : quantity(run.steps);
   const memory = run.memory === null ? "" : `${quantity(run.memory)}B`;
