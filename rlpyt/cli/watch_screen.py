@@ -55,7 +55,7 @@ class WatchScreen:
         self._page = 1  # lines of the table that are seen
         self._back = 0  # lines between the end of the output and the last that is seen
         self._filter = ""
-        self._asked: RunRequest = "stop"
+        self._asked: tuple[RunRequest, LiveRun] | None = None  # waits for a yes
         self._message = ""
 
     def update(self, news: News) -> None:
@@ -84,7 +84,8 @@ class WatchScreen:
             self._type(key)
         elif self._mode == "confirm":
             self._mode = "table"
-            self._request(key)
+            if key in ("y", "Y"):
+                self._request()
         elif self._mode == "output" and key not in ("escape", "q", "enter", "t"):
             moves = {"up": 1, "k": 1, "down": -1, "j": -1}
             moves |= {"page up": self._page, "page down": -self._page}
@@ -145,15 +146,18 @@ class WatchScreen:
         elif request == "retry" and run.found.state not in ("failed", "stopped"):
             self._message = f"it is {run.found.state}: only failed and stopped runs are tried again"
         else:
-            self._asked, self._mode = request, "confirm"
+            self._asked = request, run
             if request == "retry":
-                self.press("y")
+                self._request()
+            else:
+                self._mode = "confirm"
 
-    def _request(self, key: str) -> None:
-        run = self._run()
-        if key in ("y", "Y") and run is not None:
-            self._ask(self._asked, run.found.id)
-            self._message = f"{run.found.name}: {_DONE[self._asked]}"
+    def _request(self) -> None:
+        """Of the run that was named, whatever the table has done meanwhile."""
+        if self._asked is not None:
+            request, run = self._asked
+            self._ask(request, run.found.id)
+            self._message = f"{run.found.name}: {_DONE[request]}"
 
     def render(self, options: ConsoleOptions) -> RenderableType:
         """Exactly as many lines as the terminal has."""
@@ -167,6 +171,8 @@ class WatchScreen:
         if self._mode == "help":
             lines = [Text.assemble((f"{keys:28}", "bold"), what) for keys, what in _HELP]
             return _clipped(Text("rlpyt watch", style="bold"), Text(), *lines)
+        if self._run() is None:
+            self._selected = next((run.found.id for run in self._runs), None)
         head = [*summary_lines(snapshot), *self._problems(snapshot)]
         foot = [*self._details(), self._prompt(ascii_only)]
         self._page = max(1, height - len(head) - len(foot) - 2)
@@ -181,8 +187,6 @@ class WatchScreen:
     def _seen(self) -> list[LiveRun]:
         """As many runs as there is place for, the selected one among them."""
         runs = self._runs
-        if self._run() is None:
-            self._selected = runs[0].found.id if runs else None
         place = next((i for i, run in enumerate(runs) if run.found.id == self._selected), 0)
         self._first = min(max(self._first, place - self._page + 1), place)
         self._first = max(0, min(self._first, len(runs) - self._page))
@@ -212,9 +216,9 @@ class WatchScreen:
     def _prompt(self, ascii_only: bool) -> Text:
         if self._mode == "filter":
             return Text.assemble(("filter: ", "bold"), self._filter, ("_", "blink"))
-        run = self._run()
-        if self._mode == "confirm" and run is not None:
-            return Text(f"{self._asked} {run.found.name}? y/n", style="bold yellow")
+        if self._mode == "confirm" and self._asked is not None:
+            request, run = self._asked
+            return Text(f"{request} {run.found.name}? y/n", style="bold yellow")
         if self._message:
             return Text(self._message, style="bold")
         shown = Text(f"filter: {self._filter}  ", style="bold") if self._filter else Text()
