@@ -31,8 +31,8 @@ _SIGNS: dict[LiveState, str] = {
     "done": "✓",
 }
 _BLOCKS, _ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*#%"
-_ROOMY = 100  # columns of a terminal from which on those of the table are two apart, else one
-_LABEL = 20  # columns that a run's name has at least
+_STATE = 9  # columns of the longest state, with its sign
+_LABEL, _LONG_LABEL = 24, 60  # columns that a run's name has at least and at most
 
 
 def quantity(value: float, unit: str = "") -> str:
@@ -56,11 +56,11 @@ def duration(seconds: float) -> str:
 
 
 def bar(fraction: float, width: int, *, ascii_only: bool = False) -> str:
-    """``███░░░``; "" for NaN."""
+    """``━━━───``; "" for NaN."""
     if math.isnan(fraction):
         return ""
     full = round(min(1.0, max(0.0, fraction)) * width)
-    done, left = ("#", "-") if ascii_only else ("█", "░")
+    done, left = ("#", "-") if ascii_only else ("━", "─")
     return done * full + left * (width - full)
 
 
@@ -103,6 +103,10 @@ def _steps(run: LiveRun) -> str:
     return f"{done}/{quantity(run.found.n_steps)}" if run.found.n_steps else done
 
 
+def _progress(run: LiveRun, ascii_only: bool) -> Text:
+    return Text(bar(run.fraction, 8, ascii_only=ascii_only), style=_STYLES[run.found.state])
+
+
 def _state(run: LiveRun, ascii_only: bool) -> Text:
     state = run.found.state
     word = "ending" if run.found.ending else state
@@ -125,7 +129,7 @@ def _columns(ascii_only: bool) -> list[_Column]:
         _Column("seed", 4, lambda run: _whole(run.found.seed), rank=1),
         _Column("slot", 4, lambda run: _whole(run.found.slot), rank=4),
         _Column("steps", 11, _steps),
-        _Column("", 8, lambda run: bar(run.fraction, 8, ascii_only=ascii_only), "left", rank=2),
+        _Column("", 8, lambda run: _progress(run, ascii_only), "left", rank=2),
         _Column("steps/s", 7, lambda run: quantity(run.steps_per_second)),
         _Column("return", 8, lambda run: quantity(run.last_return)),
         _Column(
@@ -154,27 +158,34 @@ def runs_table(
     ascii_only: bool = False,
 ) -> Table:
     """One line for each of ``runs`` below a line of titles, with as many columns as fit."""
-    gap = 2 if width >= _ROOMY else 1
     columns = _columns(ascii_only)
-    while (left := width - 9 - sum(c.width + gap for c in columns) - gap) < _LABEL and any(
-        column.rank for column in columns
-    ):
-        columns.remove(max(columns, key=lambda column: column.rank))
     longest = max((len(run_label(run, snapshot)) for run in runs), default=0)
-    label = max(4, min(left, max(_LABEL, longest)))
+    wanted = min(_LONG_LABEL, max(_LABEL, longest))
+    gap = 2 if _left(width, columns, 2) >= wanted else 1
+    while _left(width, columns, gap) < _LABEL and any(column.rank for column in columns):
+        columns.remove(max(columns, key=lambda column: column.rank))
+    label = max(4, min(wanted, _left(width, columns, gap)))
     table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("state", width=9, no_wrap=True)
+    table.add_column("state", width=_STATE, no_wrap=True)
     table.add_column("run", width=label, no_wrap=True)
     for column in columns:
         table.add_column(column.title, width=column.width, justify=column.justify, no_wrap=True)
     for run in runs:
-        table.add_row(
+        cells = [
             _state(run, ascii_only),
             Text(_shortened(run_label(run, snapshot), label)),
             *(column.cell(run) for column in columns),
-            style="reverse" if run.found.id == selected else "",
-        )
+        ]
+        if run.found.id == selected:  # its colours would be those of the background
+            table.add_row(*map(Text, map(str, cells)), style="reverse")
+        else:
+            table.add_row(*cells)
     return table
+
+
+def _left(width: int, columns: Sequence[_Column], gap: int) -> int:
+    """For a run's name, right of its state."""
+    return width - _STATE - gap - sum(column.width + gap for column in columns)
 
 
 def summary_lines(snapshot: Snapshot) -> list[Text]:
