@@ -1,4 +1,6 @@
-"""Evaluation of finished runs: learning curves, statistics over seeds and tasks, comparisons."""
+"""Evaluation of runs: finished ones as learning curves, statistics over seeds and tasks, and
+comparisons; those that go on, live.
+"""
 
 from rlpyt.evaluation.bootstrap import (
     Interval,
@@ -11,6 +13,8 @@ from rlpyt.evaluation.bootstrap import (
     sample_efficiency,
 )
 from rlpyt.evaluation.comparison import Comparison, compare_runs
+from rlpyt.evaluation.dashboard import Dashboard
+from rlpyt.evaluation.live import LiveView, Snapshot
 from rlpyt.evaluation.normalization import (
     ATARI_SCORES,
     CONTROL_SCORES,
@@ -36,9 +40,12 @@ __all__ = [
     "ATARI_SCORES",
     "CONTROL_SCORES",
     "Comparison",
+    "Dashboard",
     "Interval",
+    "LiveView",
     "RunScores",
     "ScoreRule",
+    "Snapshot",
     "aggregate_iqm",
     "aggregate_mean",
     "aggregate_median",
