@@ -95,10 +95,10 @@ def _watch(view: LiveView, console: Console, interval: float) -> None:
         screen = WatchScreen(thread.ask, view.output)
         shown: object = None
         while not signals:
-            now = (thread.news.number, console.size, int(time.monotonic()))
+            screen.update(thread.news)
+            now = (thread.news.number, console.size, screen.age)
             if now != shown:
                 shown = now
-                screen.update(thread.news)
                 live.update(screen.render(console.options), refresh=True)
             for key in keyboard.read(_TICK):
                 if not screen.press(key):

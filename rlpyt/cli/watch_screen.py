@@ -9,8 +9,8 @@ from rich.cells import chop_cells
 from rich.console import ConsoleOptions, Group, RenderableType
 from rich.text import Text
 
-from rlpyt.cli.watch_table import duration, run_label, runs_table, summary_lines
-from rlpyt.evaluation.live import LiveRun, Snapshot
+from rlpyt.cli.watch_table import duration, runs_table, summary_lines
+from rlpyt.evaluation.live import LiveRun
 from rlpyt.evaluation.live_thread import News, RunRequest
 
 __all__ = ["WatchScreen"]
@@ -173,7 +173,7 @@ class WatchScreen:
             return _clipped(Text("rlpyt watch", style="bold"), Text(), *lines)
         if self._run() is None:
             self._selected = next((run.found.id for run in self._runs), None)
-        head = [*summary_lines(snapshot), *self._problems(snapshot)]
+        head = [*summary_lines(snapshot), *self._problems()]
         foot = [*self._details(), self._prompt(ascii_only)]
         self._page = max(1, height - len(head) - len(foot) - 2)
         runs = self._seen()
@@ -192,10 +192,16 @@ class WatchScreen:
         self._first = max(0, min(self._first, len(runs) - self._page))
         return runs[self._first : self._first + self._page]
 
-    def _problems(self, snapshot: Snapshot) -> list[Text]:
-        age = time.time() - snapshot.at
+    @property
+    def age(self) -> int:
+        """Seconds since the last look that could be made; 0 while that is as it should be."""
+        snapshot = self._news.snapshot
+        age = 0.0 if snapshot is None else time.time() - snapshot.at
+        return round(age) if age > _STALE else 0
+
+    def _problems(self) -> list[Text]:
         told = [self._news.problem] if self._news.problem else []
-        told += [f"what you see is {duration(age)} old"] if age > _STALE else []
+        told += [f"what you see is {duration(self.age)} old"] if self.age else []
         return [Text(". ".join(told), style="bold red")] if told else []
 
     def _details(self) -> list[Text]:
@@ -225,7 +231,7 @@ class WatchScreen:
         return shown.append(_ASCII_KEYS if ascii_only else _KEYS, style="not bold dim")
 
     def _printed(self, width: int, height: int) -> RenderableType:
-        run, snapshot = self._run(), self._news.snapshot
+        run = self._run()
         text = None if run is None else self._output(run.found.id)
         lines = ["(it has printed nothing)"]
         if text:
@@ -234,9 +240,8 @@ class WatchScreen:
         self._back = min(self._back, max(0, len(lines) - self._page))
         end = len(lines) - self._back
         shown = lines[max(0, end - self._page) : end]
-        assert snapshot is not None
         name = "this run is gone" if run is None else f"{run.found.name}  {run.found.state}"
-        title = Text(name if run is None else f"{name}  {run_label(run, snapshot)}", style="bold")
+        title = Text(name, style="bold")
         space = [""] * (self._page - len(shown))
         foot = Text("↑↓ scroll  escape back" + f"  ({self._back} lines below)" * bool(self._back))
         foot.stylize("dim")

@@ -12,7 +12,7 @@ from rich.text import Text
 from rlpyt.evaluation.live import LiveRun, Snapshot
 from rlpyt.evaluation.run_sources import LiveState
 
-__all__ = ["bar", "duration", "quantity", "run_label", "runs_table", "sparkline", "summary_lines"]
+__all__ = ["bar", "duration", "quantity", "run_labels", "runs_table", "sparkline", "summary_lines"]
 
 _STYLES: dict[LiveState, str] = {
     "running": "green",
@@ -78,12 +78,14 @@ def sparkline(values: Sequence[float], width: int, *, ascii_only: bool = False) 
     return "".join(blocks[round((mean - low) / (high - low) * (len(blocks) - 1))] for mean in means)
 
 
-def run_label(run: LiveRun, snapshot: Snapshot) -> str:
-    """What tells its settings from others': ``CartPole-v1 · learning_rate=0.001``."""
-    found = run.found
-    several = len({each.found.env for each in snapshot.runs}) > 1
-    parts = [found.env if several else "", found.group]
-    return " · ".join(part for part in parts if part) or found.name
+def run_labels(runs: Sequence[LiveRun], snapshot: Snapshot) -> list[str]:
+    """What tells the settings of each from others': ``CartPole-v1 · learning_rate=0.001``."""
+    several = len({run.found.env for run in snapshot.runs}) > 1
+    parts = [(run.found.env if several else "", run.found.group) for run in runs]
+    return [
+        " · ".join(filter(None, each)) or run.found.name
+        for run, each in zip(runs, parts, strict=True)
+    ]
 
 
 def _shortened(text: str, width: int) -> str:
@@ -159,8 +161,8 @@ def runs_table(
 ) -> Table:
     """One line for each of ``runs`` below a line of titles, with as many columns as fit."""
     columns = _columns(ascii_only)
-    longest = max((len(run_label(run, snapshot)) for run in runs), default=0)
-    wanted = min(_LONG_LABEL, max(_LABEL, longest))
+    labels = run_labels(runs, snapshot)
+    wanted = min(_LONG_LABEL, max([_LABEL, *map(len, labels)]))
     gap = 2 if _left(width, columns, 2) >= wanted else 1
     while _left(width, columns, gap) < _LABEL and any(column.rank for column in columns):
         columns.remove(max(columns, key=lambda column: column.rank))
@@ -170,10 +172,10 @@ def runs_table(
     table.add_column("run", width=label, no_wrap=True)
     for column in columns:
         table.add_column(column.title, width=column.width, justify=column.justify, no_wrap=True)
-    for run in runs:
+    for run, name in zip(runs, labels, strict=True):
         cells = [
             _state(run, ascii_only),
-            Text(_shortened(run_label(run, snapshot), label)),
+            Text(_shortened(name, label)),
             *(column.cell(run) for column in columns),
         ]
         if run.found.id == selected:  # its colours would be those of the background

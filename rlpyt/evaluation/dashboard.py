@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import json
 import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
@@ -213,7 +214,7 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
     """What the table and the head of the page show."""
     return {
         "directory": str(snapshot.directory.resolve()),
-        "at": snapshot.at,
+        "age": _number(time.time() - snapshot.at),
         "counts": snapshot.counts,
         "steps_per_second": _number(snapshot.steps_per_second),
         "eta": _number(snapshot.eta),

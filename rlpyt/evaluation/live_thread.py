@@ -34,7 +34,8 @@ class LiveThread:
 
     def __init__(self, view: LiveView, period: float = 1.0) -> None:
         """Look at ``view``, which no other thread may do meanwhile."""
-        self.news = News()
+        self._news = News()
+        self._failure: BaseException | None = None
         self._view = view
         self._period = period
         self._requests: SimpleQueue[tuple[RunRequest, int] | None] = SimpleQueue()
@@ -53,6 +54,15 @@ class LiveThread:
         self._requests.put(None)
         self._thread.join(_END)
 
+    @property
+    def news(self) -> News:
+        """What the last look has found; an error in the thread that is a mistake of this program is
+        raised here.
+        """
+        if self._failure is not None:
+            raise self._failure
+        return self._news
+
     def ask(self, request: RunRequest, number: int) -> None:
         """Ask the queue to do something with the run of that number; returns at once."""
         self._requests.put((request, number))
@@ -61,7 +71,7 @@ class LiveThread:
         try:
             asked: tuple[RunRequest, int] | None = None
             while True:
-                self.news = self._look(asked)
+                self._news = self._look(asked)
                 try:
                     asked = self._requests.get(timeout=self._period)
                 except Empty:
@@ -69,11 +79,13 @@ class LiveThread:
                 else:
                     if asked is None:
                         return
+        except BaseException as error:  # for those who wait for news
+            self._failure = error
         finally:
             self._view.close()
 
     def _look(self, asked: tuple[RunRequest, int] | None) -> News:
-        problem, snapshot = "", self.news.snapshot
+        problem, snapshot = "", self._news.snapshot
         try:
             if asked is not None:
                 self._do(*asked)
@@ -83,7 +95,7 @@ class LiveThread:
             snapshot = self._view.look()
         except (RlpytError, OSError) as error:
             problem = error.what if isinstance(error, RlpytError) else str(error)
-        return News(snapshot, problem, self.news.number + 1)
+        return News(snapshot, problem, self._news.number + 1)
 
     def _do(self, request: RunRequest, number: int) -> None:
         with Queue(self._view.directory) as queue:

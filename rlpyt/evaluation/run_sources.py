@@ -6,6 +6,7 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final, get_args
@@ -194,7 +195,8 @@ class FolderSource(RunSource):
         now = time.monotonic()
         if now >= self._next_search:
             self._next_search = now + _SEARCH
-            self._search()
+            with suppress(OSError):  # what is removed meanwhile is missed by the next search
+                self._search()
         return [self._found(run_dir) for run_dir in self._labels]
 
     def _search(self) -> None:
@@ -202,14 +204,17 @@ class FolderSource(RunSource):
         begun = [(run_dir, (run_dir / "params.json").exists()) for run_dir in run_dirs]
         if begun == self._begun:
             return
-        groups = group_runs(run_dirs)
+        damaged = {run_dir for run_dir, has_params in begun if has_params} - {
+            run_dir for run_dir in run_dirs if self._params.of(run_dir)
+        }
+        groups = group_runs([run_dir for run_dir in run_dirs if run_dir not in damaged])
         labels, _notes = setting_labels(groups)
         found = {
             run_dir: (label, group.env)
             for label, group in zip(labels, groups, strict=True)
             for run_dir in group.run_dirs
         }
-        self._labels = {run_dir: found[run_dir] for run_dir in run_dirs}
+        self._labels = {run_dir: found.get(run_dir, ("", "")) for run_dir in run_dirs}
         for run_dir in run_dirs:
             self._ids.setdefault(run_dir, len(self._ids) + 1)
         self._begun = begun

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,6 +192,14 @@ def test_what_a_browser_may_do_with_the_page(grid):
         r"https?://(?!www\.w3\.org/2000/svg)|innerHTML|insertAdjacent|eval\(", text
     )
     assert text.count("<script") == text.count("<style") == 1
+
+
+def test_the_page_is_installed_with_the_package():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    [pattern] = project["tool"]["setuptools"]["package-data"]["rlpyt.evaluation"]
+    folder = Path(module.__file__).parent
+    names = {path.name for path in folder.glob(pattern)}
+    assert names == {"page.html", "page.css", "page.js"}
 
 
 def test_a_port_that_is_taken(tmp_path):

@@ -275,13 +275,22 @@ def test_the_directory_itself_is_removed(tmp_path):
         assert len(thread.news.snapshot.runs) == 1  # the last that was seen
 
 
-def test_damaged_params(tmp_path, view):
-    run_dir = write_run(tmp_path / "a")
-    (run_dir / "params.json").write_text("{")
-    with pytest.raises(RlpytError, match="not JSON"):
-        view.look()
-    (run_dir / "params.json").write_text("{}")
-    assert len(view.look().runs) == 1
+@pytest.mark.parametrize("damage", ["{", "", "[1]", '{"n_steps": "x", "seed": []}'])
+def test_damaged_params_hide_no_run(tmp_path, view, damage):
+    write_run(tmp_path / "a")
+    run_dir = write_run(tmp_path / "b", state="running")
+    (run_dir / "params.json").write_text(damage)
+    (run_dir / "state.json").write_text(damage)
+    found = {run.found.name: run.found for run in view.look().runs}
+    assert found["a"].group == "PPO"
+    assert (found["b"].seed, found["b"].n_steps, found["b"].state) == (None, None, "lost")
+
+
+def test_a_mistake_in_the_thread_is_not_silent(tmp_path, monkeypatch):
+    view = LiveView(tmp_path)
+    monkeypatch.setattr(view, "look", lambda: 1 / 0)
+    with LiveThread(view, period=0.05) as thread, pytest.raises(ZeroDivisionError):
+        wait_for(lambda: thread.news.number > 99)
 
 
 # --- curves and output -------------------------------------------------------------------------

@@ -455,8 +455,7 @@ function tell(problem) {
 async function refresh() {
   try {
     const told = await ask("/api/runs");
-    const age = Date.now() / 1000 - told.at;
-    const old = age > 6 ? `What you see is ${duration(age)} old.` : "";
+    const old = told.age > 6 ? `What you see is ${duration(told.age)} old.` : "";
     tell([told.problem, old].filter(Boolean).join(" "));
     if (!told.runs) return; // the first look goes on
     view.runs = told.runs;
