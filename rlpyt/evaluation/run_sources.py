@@ -37,6 +37,7 @@ LIVE_STATES: tuple[LiveState, ...] = get_args(LiveState)
 _SEARCH = 5.0  # seconds between two searches for new runs below a folder
 _SILENCE = 90.0  # seconds after which a launcher of another machine is taken to have ended
 _LOST = "its process has ended without a word"
+_LOST_IN_QUEUE = "its launcher was ended; the next one goes on with it"
 
 
 @final
@@ -124,7 +125,9 @@ class QueueSource(RunSource):
             pid = process.pid
         elif is_running and run.launcher not in self._launchers:  # which would say how it ended
             is_here = process is None or process.is_here
-            state, reason = ("lost", _LOST) if is_here else (state, "its launcher is silent")
+            state, reason = (
+                ("lost", _LOST_IN_QUEUE) if is_here else (state, "its launcher is silent")
+            )
         n_steps = own.get("n_steps")
         return FoundRun(
             id=run.id,

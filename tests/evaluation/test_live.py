@@ -97,7 +97,7 @@ def test_a_queue(view, queue):
     assert list(running.history) == [0, 1, 2, 3]
     assert running.memory > 1e7
     assert running.cpu >= 0
-    assert "without a word" in lost.found.reason
+    assert "its launcher was ended" in lost.found.reason
     assert lost.found.slot is None
     assert failed.found.reason == "exit code 1: ERROR x"
     assert math.isnan(waiting.steps)
