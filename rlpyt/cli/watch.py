@@ -73,7 +73,11 @@ def _print_once(view: LiveView, console: Console) -> None:
     view.close()
     ascii_only = console.options.ascii_only
     table = runs_table(snapshot.runs, snapshot, console.width, ascii_only=ascii_only)
-    console.print(Group(*summary_lines(snapshot), table if snapshot.runs else Text("no runs yet")))
+    console.print(
+        Group(
+            *summary_lines(snapshot, console.width), table if snapshot.runs else Text("no runs yet")
+        )
+    )
     for run in snapshot.runs:
         if run.found.reason and run.found.state in ("failed", "lost"):
             console.print(Text(f"{run.found.name}: {run.found.reason}"), soft_wrap=True)

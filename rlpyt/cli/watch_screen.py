@@ -173,7 +173,7 @@ class WatchScreen:
             return _clipped(Text("rlpyt watch", style="bold"), Text(), *lines)
         if self._run() is None:
             self._selected = next((run.found.id for run in self._runs), None)
-        head = [*summary_lines(snapshot), *self._problems()]
+        head = [*summary_lines(snapshot, width), *self._problems()]
         foot = [*self._details(), self._prompt(ascii_only)]
         self._page = max(1, height - len(head) - len(foot) - 2)
         runs = self._seen()

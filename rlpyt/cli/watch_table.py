@@ -190,14 +190,15 @@ def _left(width: int, columns: Sequence[_Column], gap: int) -> int:
     return width - _STATE - gap - sum(column.width + gap for column in columns)
 
 
-def summary_lines(snapshot: Snapshot) -> list[Text]:
+def summary_lines(snapshot: Snapshot, width: int) -> list[Text]:
     """Where, how many in which state; how fast, how long still, and who drains the queue."""
     n = len(snapshot.runs)
-    first = Text(str(snapshot.directory), style="bold")
-    first.append(f"  {n} run{'s' * (n != 1)}", style="not bold")
+    counts = Text(f"  {n} run{'s' * (n != 1)}")
     for i, (state, count) in enumerate(snapshot.counts.items()):
-        first.append(": " if i == 0 else ", ", style="not bold")
-        first.append(f"{count} {state}", style=f"not bold {_STYLES[state]}")
+        counts.append(": " if i == 0 else ", ")
+        counts.append(f"{count} {state}", style=_STYLES[state])
+    place = _shortened(str(snapshot.directory), max(12, width - len(counts)))
+    first = Text.assemble((place, "bold"), counts)
     parts = [f"{quantity(snapshot.steps_per_second)} steps/s"]
     if not math.isnan(snapshot.eta):
         parts.append(f"{duration(snapshot.eta)} left")

@@ -136,6 +136,12 @@ def test_what_is_seen():
     assert "exit code 1: boom [red]x" in screen.text
 
 
+def test_a_long_directory_leaves_place_for_the_counts():
+    line = Screen([live_run(1)], width=60, directory=Path("/long" * 30, "end")).lines[0]
+    assert line.rstrip().endswith("end  1 run: 1 running")
+    assert "…" in line
+
+
 def test_narrow_terminals_keep_what_counts():
     head = Screen([live_run(1)], width=80).lines[3].split()
     assert {"state", "run", "steps", "steps/s", "return", "left"} <= set(head)
@@ -323,13 +329,14 @@ class Terminal:
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 110, 0, 0))
         self.before = termios.tcgetattr(self.slave)
         self.text = ""
+        known = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
         start = f"{code}\nimport sys\nfrom rlpyt.cli.main import main\nsys.exit(main())"
         self.process = subprocess.Popen(
             [sys.executable, "-c", start, "watch", *map(str, words)],
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
-            env={**os.environ, "TERM": "xterm-256color", **environment},
+            env={**known, "TERM": "xterm-256color", **environment},
             start_new_session=True,
         )
 
