@@ -56,7 +56,8 @@ def _seconds(text: str) -> float:
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     view = LiveView(args.dir)
     console = Console(highlight=False)
-    if args.once or not sys.stdin.isatty() or not console.is_terminal or console.is_dumb_terminal:
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not console.is_dumb_terminal
+    if args.once or not is_terminal:
         _print_once(view, console)
     else:
         _watch(view, console, args.interval)

@@ -302,7 +302,8 @@ def grid(tmp_path: Path) -> Path:
     return directory
 
 
-def test_once(rlpyt, grid):
+def test_once(rlpyt, grid, monkeypatch):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
     for words in (["--once"], []):  # no terminal: once, too
         result = rlpyt("watch", grid, *words)
         assert result.code == 0
