@@ -57,8 +57,8 @@ class GradientStep:
     takes over, with a warning, where the compiler fails.
 
     In a ``world`` of several processes the gradient is the mean of theirs, exchanged while backward
-    goes on (:class:`~torch.nn.parallel.DistributedDataParallel`; with ``compile``, after it):
-    parameters that were equal stay equal.
+    goes on (:class:`~torch.nn.parallel.DistributedDataParallel`; with ``compile``, and where an
+    exchange is through shared memory, after it): parameters that were equal stay equal.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class GradientStep:
         self._traced = TracedGradient(model, loss, self._eager) if compile == "trace" else None
         self._is_proven = False  # whether it was compiled once
         self._total: Callable[..., Loss] = loss
-        self._overlaps = self._world.size > 1 and compile is False
+        self._overlaps = compile is False and self._world.overlaps(self.vector.device)
         if self._overlaps:
             with warnings.catch_warnings():  # its successor is not in every torch that we take
                 warnings.simplefilter("ignore", FutureWarning)

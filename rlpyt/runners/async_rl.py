@@ -11,7 +11,16 @@ from rlpyt.data import BatchSpec
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.loop import TrainingLoop
-from rlpyt.runners.ranks import Seat, check_processes, hosted, launched_seat, seated, watched
+from rlpyt.runners.ranks import (
+    Seat,
+    check_processes,
+    hosted,
+    launched_seat,
+    receive_ends,
+    seated,
+    start_ranks,
+    watched,
+)
 from rlpyt.samplers.async_ import SamplerProcess
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.samplers.processes import StartMethod
@@ -67,20 +76,15 @@ class AsyncRl(BaseRunner):
                 self._loop(self._source(roles, [])).run(logger, resume=resume)
                 return
             first, store = stack.enter_context(hosted(self.world_size, self.timeout))
-            learners = [
-                self._start(roles, replace(first, rank=r, local_rank=r), resume)
-                for r in range(1, self.world_size)
-            ]
-            stack.enter_context(at_second_signal(roles.kill))
             device = first.device(self.device)
-            world = stack.enter_context(seated(first, device, store, roles.check))
+            seats = [replace(first, rank=r, local_rank=r) for r in range(1, self.world_size)]
+            setups = [_RankSetup(fresh(self), seat, resume) for seat in seats]
+            threads = self.torch_threads or 1
+            learners, ends = start_ranks(roles, _rank_main, setups, torch_threads=threads)
+            stack.enter_context(at_second_signal(roles.kill))
+            world = stack.enter_context(seated(first, device, store, roles.check, ends))
             source = self._source(roles, learners)
             self._loop(source, world, device, watched(roles)).run(logger, resume=resume)
-
-    def _start(self, roles: Roles, seat: Seat, resume: bool) -> Role:
-        setup = _RankSetup(fresh(self), seat, resume)
-        threads = self.torch_threads or 1
-        return roles.start(f"rank {seat.rank}", _rank_main, setup, torch_threads=threads)
 
     def _source(self, roles: Roles, learners: list[Role]) -> SamplerProcess:
         return SamplerProcess(
@@ -144,10 +148,11 @@ class _RankSetup:
 
 def _rank_main(setup: _RankSetup, pipe: Connection) -> None:
     runner, seat = setup.runner, setup.seat
+    ends = receive_ends(pipe, seat.size)
     device = seat.device(runner.device)
     each = runner.sampler.batch_B // seat.size
     source = SharedBatches(pipe, slice(seat.rank * each, (seat.rank + 1) * each))
-    with seated(seat, device) as world:
+    with seated(seat, device, ends=ends) as world:
         runner._loop(source, world, device).run(None, resume=setup.resume)
     receive(pipe)  # until the first has no more to say either
 

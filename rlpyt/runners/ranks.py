@@ -3,11 +3,13 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import final
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
+from typing import Any, final
 
 import torch
 import torch.distributed as dist
@@ -19,12 +21,23 @@ from torch.distributed import (  # type: ignore[attr-defined]  # torch does not 
 )
 
 from rlpyt.samplers.processes import check_start_method
-from rlpyt.samplers.role import Roles
+from rlpyt.samplers.requests import receive
+from rlpyt.samplers.role import Body, Role, Roles
 from rlpyt.utils.device import collective_backend, rank_device, resolve_device
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.exchange import MOST_PROCESSES, ExchangeEnds, SharedExchange, exchange_ends
 from rlpyt.utils.world import World
 
-__all__ = ["Seat", "check_processes", "hosted", "launched_seat", "seated", "watched"]
+__all__ = [
+    "Seat",
+    "check_processes",
+    "hosted",
+    "launched_seat",
+    "receive_ends",
+    "seated",
+    "start_ranks",
+    "watched",
+]
 
 _LOOPBACK = "127.0.0.1"
 _PATIENCE = 1.0  # seconds for a process that has failed to say why
@@ -83,37 +96,54 @@ def seated(
     device: torch.device,
     store: Store | None = None,
     check: Callable[[], None] | None = None,
+    ends: ExchangeEnds | None = None,
 ) -> Iterator[World]:
     """Inside, this process exchanges with the others; ``store`` is the first one's own, ``check``
-    raises what became of those that it has started.
+    raises what became of those that it has started. ``ends`` are this process's, where all are on
+    this machine.
     """
     limit = timedelta(seconds=seat.timeout)
     if device.type != "cpu":
         torch.accelerator.set_device_index(device.index or 0)
     backend = collective_backend(device)
+    with ExitStack() as stack:
+        exchange = None
+        if ends is not None:
+            exchange = SharedExchange(seat.rank, ends, timeout=seat.timeout, check=check)
+            stack.callback(exchange.close)
+        own = _store(seat, store, limit, check)
+        with _on_loopback(seat.port is not None), _connecting(seat):
+            dist.init_process_group(
+                backend if device.type == "cpu" else f"cpu:gloo,{device.type}:{backend}",
+                store=PrefixStore("exchanges", own),
+                rank=seat.rank,
+                world_size=seat.size,
+                timeout=limit,
+            )
+        world = World(
+            seat.rank,
+            seat.size,
+            store=PrefixStore("world", own),
+            timeout=seat.timeout,
+            check=check,
+            exchange=exchange,
+        )
+        stack.callback(world.leave)
+        yield world
+
+
+def _store(
+    seat: Seat, store: Store | None, limit: timedelta, check: Callable[[], None] | None
+) -> Store:
+    """Through which all meet, once all have started."""
     if seat.port is None:
         shared, _rank, _size = next(rendezvous("env://", timeout=limit))
         # The launcher's outlives a restart: what ranks that have died put there is not for these.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        own: Store = PrefixStore(f"start_{attempt}", shared)
-    else:
-        own = store or TCPStore(_LOOPBACK, seat.port, seat.size, False, timeout=limit)
-        _wait_for_all(own, seat.size, _START_PATIENCE + seat.timeout, check)
-    with _on_loopback(seat.port is not None), _connecting(seat):
-        dist.init_process_group(
-            backend if device.type == "cpu" else f"cpu:gloo,{device.type}:{backend}",
-            store=PrefixStore("exchanges", own),
-            rank=seat.rank,
-            world_size=seat.size,
-            timeout=limit,
-        )
-    world = World(
-        seat.rank, seat.size, store=PrefixStore("world", own), timeout=seat.timeout, check=check
-    )
-    try:
-        yield world
-    finally:
-        world.leave()
+        return PrefixStore(f"start_{attempt}", shared)
+    own = store or TCPStore(_LOOPBACK, seat.port, seat.size, False, timeout=limit)
+    _wait_for_all(own, seat.size, _START_PATIENCE + seat.timeout, check)
+    return own
 
 
 def _wait_for_all(
@@ -136,6 +166,38 @@ def hosted(size: int, timeout: float) -> Iterator[tuple[Seat, Store]]:
     limit = timedelta(seconds=timeout)
     store = TCPStore(_LOOPBACK, 0, size, is_master=True, timeout=limit, wait_for_workers=False)
     yield Seat(rank=0, size=size, local_rank=0, port=store.port, timeout=timeout), store
+
+
+def start_ranks(
+    roles: Roles, body: Body, setups: Sequence[Any], *, torch_threads: int
+) -> tuple[list[Role], ExchangeEnds | None]:
+    """Start a process for each of ``setups``, which does ``body``, as rank 1 and so on; each is to
+    :func:`receive_ends` first. Returns them, and this process's ends.
+    """
+    size = 1 + len(setups)
+    all_ends: list[ExchangeEnds | None] = [None] * size
+    if size <= MOST_PROCESSES:
+        all_ends = list(exchange_ends(size))
+    started = []
+    with ExitStack() as sent, ExitStack() as failed:
+        for rank, ends in enumerate(all_ends):
+            if ends is not None:
+                (sent if rank else failed).callback(ends.close)
+        for rank, setup in enumerate(setups, 1):
+            role = roles.start(f"rank {rank}", body, setup, torch_threads=torch_threads)
+            ends = all_ends[rank]
+            role.send(ends and ends.layout, ends.fds if ends else ())
+            started.append(role)
+        failed.pop_all()
+    return started, all_ends[0]
+
+
+def receive_ends(pipe: Connection, size: int) -> ExchangeEnds | None:
+    """What the process that started this one of ``size`` hands to it."""
+    layout = receive(pipe)
+    if layout is None:
+        return None
+    return ExchangeEnds(layout, tuple(reduction.recv_handle(pipe) for _ in range(size)))
 
 
 @contextmanager

@@ -10,12 +10,22 @@ import torch
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.loop import TrainingLoop
-from rlpyt.runners.ranks import Seat, check_processes, hosted, launched_seat, seated, watched
+from rlpyt.runners.ranks import (
+    Seat,
+    check_processes,
+    hosted,
+    launched_seat,
+    receive_ends,
+    seated,
+    start_ranks,
+    watched,
+)
 from rlpyt.samplers.processes import StartMethod
 from rlpyt.samplers.requests import receive
 from rlpyt.samplers.role import Roles
 from rlpyt.utils.config import fresh
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.exchange import ExchangeEnds
 from rlpyt.utils.interrupt import at_second_signal
 
 __all__ = ["SyncRl"]
@@ -86,13 +96,15 @@ class SyncRl(BaseRunner):
             hosted(size, self.timeout) as (first, store),
             closing(Roles(self.start_method)) as roles,
         ):
-            threads = self.torch_threads or 1
-            for rank in range(1, size):
-                seat = replace(first, rank=rank, local_rank=rank)
-                setup = _RankSetup(fresh(self), seat, resume)
-                roles.start(f"rank {rank}", _rank_main, setup, torch_threads=threads)
             device = first.device(self.device)
-            with at_second_signal(roles.kill), seated(first, device, store, roles.check) as world:
+            seats = [replace(first, rank=rank, local_rank=rank) for rank in range(1, size)]
+            setups = [_RankSetup(fresh(self), seat, resume) for seat in seats]
+            threads = self.torch_threads or 1
+            _ranks, ends = start_ranks(roles, _rank_main, setups, torch_threads=threads)
+            with (
+                at_second_signal(roles.kill),
+                seated(first, device, store, roles.check, ends) as world,
+            ):
                 watch = watched(roles)
                 loop = TrainingLoop(self, self.sampler, world=world, device=device, watch=watch)
                 loop.run(logger, resume=resume)
@@ -109,11 +121,17 @@ class _RankSetup:
 
 
 def _rank_main(setup: _RankSetup, pipe: Connection) -> None:
-    _learn(setup.runner, setup.seat, None, setup.resume)
+    _learn(setup.runner, setup.seat, None, setup.resume, receive_ends(pipe, setup.seat.size))
     receive(pipe)  # until the first has no more to say either
 
 
-def _learn(runner: SyncRl, seat: Seat, logger: Logger | None, resume: bool) -> None:
+def _learn(
+    runner: SyncRl,
+    seat: Seat,
+    logger: Logger | None,
+    resume: bool,
+    ends: ExchangeEnds | None = None,
+) -> None:
     device = seat.device(runner.device)
-    with seated(seat, device) as world:
+    with seated(seat, device, ends=ends) as world:
         TrainingLoop(runner, runner.sampler, world=world, device=device).run(logger, resume=resume)

@@ -25,7 +25,7 @@ from rlpyt.samplers.requests import HANG_SIGNAL, Failure, Quit, receive, send
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.interrupt import ignore_signals
 
-__all__ = ["Role", "Roles"]
+__all__ = ["Body", "Role", "Roles"]
 
 _TICK = 0.2  # seconds between two looks at who is alive
 _START_PATIENCE = 120.0  # seconds that a process may take to start, over its deadline

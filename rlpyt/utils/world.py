@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.exchange import SharedExchange
 
 __all__ = ["KeyStore", "World", "is_exchange_error"]
 
@@ -64,16 +65,19 @@ class World:
         store: KeyStore | None = None,
         timeout: float = 300.0,
         check: Callable[[], None] | None = None,
+        exchange: SharedExchange | None = None,
     ) -> None:
         """Process ``rank`` of ``size``, in torch's default process group where they are several;
         ``store`` is theirs, ``timeout`` how many seconds an exchange may take. ``check`` raises
-        what became of another, where this process can know.
+        what became of another, where this process can know. Through ``exchange`` go tensors on the
+        CPU, where all processes are on one machine.
         """
         self.rank = rank
         self.size = size
         self.timeout = timeout
         self._store = store
         self._check = check
+        self._shared = exchange
         self._meetings = 0
 
     @property
@@ -86,32 +90,52 @@ class World:
         """What tells this process's streams of random numbers from the others'."""
         return (self.rank,) if self.rank else ()
 
+    def overlaps(self, device: torch.device) -> bool:
+        """Whether exchanges of tensors there are better made while something is computed: through
+        shared memory they take less time than that costs.
+        """
+        return self.size > 1 and (self._shared is None or device.type != "cpu")
+
     def mean_(self, tensor: Tensor) -> Tensor:
         """``tensor`` becomes the mean over all processes; returned."""
         if self.size > 1:
-            self._exchange(lambda: dist.all_reduce(tensor))
+            self._sum_(tensor)
             tensor /= self.size
         return tensor
 
     def broadcast_(self, tensor: Tensor) -> Tensor:
         """``tensor`` becomes the first process's; returned."""
         if self.size > 1:
-            self._exchange(lambda: dist.broadcast(tensor, 0))
+            shared = self._shared_for(tensor)
+            if shared is None:
+                self._exchange(lambda: dist.broadcast(tensor, 0))
+            else:
+                self._exchange(lambda: shared.broadcast_(tensor))
         return tensor
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes."""
         if self.size > 1:
             tensor = tensor.clone()
-            self._exchange(lambda: dist.all_reduce(tensor))
+            self._sum_(tensor)
         return tensor
+
+    def _sum_(self, tensor: Tensor) -> None:
+        shared = self._shared_for(tensor)
+        if shared is None:
+            self._exchange(lambda: dist.all_reduce(tensor))
+        else:
+            self._exchange(lambda: shared.sum_(tensor))
+
+    def _shared_for(self, tensor: Tensor) -> SharedExchange | None:
+        return self._shared if tensor.device.type == "cpu" else None
 
     def any(self, flags: Iterable[bool]) -> list[bool]:
         """Which of ``flags`` is set in any process."""
         if self.size == 1:
             return list(flags)
-        numbers = torch.tensor(list(flags), dtype=torch.uint8)
-        self._exchange(lambda: dist.all_reduce(numbers, op=dist.ReduceOp.MAX))
+        numbers = torch.tensor(list(flags), dtype=torch.int32)
+        self._sum_(numbers)
         return [bool(number) for number in numbers.tolist()]
 
     def gather(self, value: T) -> list[T]:
