@@ -15,7 +15,9 @@ from rlpyt.utils.shared_memory import SharedBlock
 
 __all__ = ["MOST_PROCESSES", "ExchangeEnds", "SharedExchange", "exchange_ends"]
 
-MOST_PROCESSES: Final = 16  # every two of them have a pair of sockets, all made by the first
+MOST_PROCESSES: Final = 16
+"""Every two of them have a pair of sockets, which the first makes for all."""
+
 _CHUNK = 1 << 20  # bytes that each writes at once: a few of them stay in the processors' caches
 _SMALL = 1 << 14  # bytes that each process sums up for itself, as that is not worth a second wait
 _SPIN = 1e-4  # seconds to look again and again before sleeping: about what waking up takes

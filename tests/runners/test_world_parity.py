@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 from world_parity import CPU, KINDS, learn, rank_body
 
-from rlpyt.runners.ranks import hosted, seated
+from rlpyt.runners import ranks
+from rlpyt.runners.ranks import hosted, seated, start_ranks
 from rlpyt.samplers.role import Roles
 from rlpyt.utils.world import World
 
@@ -26,12 +27,16 @@ def assert_parity(alone: Parameters, ranks: list[Parameters]) -> None:
             assert torch.equal(other[name], ranks[0][name]), name
 
 
+@pytest.mark.parametrize("through", ["shared memory", "gloo"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_world_size_two_is_world_size_one(kind: str):
+def test_world_size_two_is_world_size_one(kind: str, through: str, monkeypatch: pytest.MonkeyPatch):
+    if through == "gloo":
+        monkeypatch.setattr(ranks, "MOST_PROCESSES", 1)
     with closing(Roles("forkserver")) as roles, hosted(2, 60.0) as (first, store):
         other = replace(first, rank=1, local_rank=1)
-        role = roles.start("rank 1", rank_body, (other, kind), torch_threads=1)
-        with seated(first, CPU, store) as world:
+        [role], ends = start_ranks(roles, rank_body, [(other, kind)], torch_threads=1)
+        assert (ends is None) == (through == "gloo")
+        with seated(first, CPU, store, ends=ends) as world:
             own = learn(kind, world)
             others = role.receive(60.0)
             world.meet()

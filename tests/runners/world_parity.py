@@ -25,7 +25,7 @@ from rlpyt.algos.qpg import SAC
 from rlpyt.data import BatchSpec, Samples
 from rlpyt.envs.build import EnvConfig
 from rlpyt.replays.replay import ReplayBuffer
-from rlpyt.runners.ranks import launched_seat, seated
+from rlpyt.runners.ranks import launched_seat, receive_ends, seated
 from rlpyt.samplers.requests import send
 from rlpyt.samplers.serial import SerialSampler
 from rlpyt.utils.seed import Stream, generator
@@ -99,7 +99,7 @@ def feed(algo: Any, agent: Any, samples: Samples, world: World) -> None:
 def rank_body(setup: tuple[Any, str], pipe: Any) -> None:
     """A process that was started as a role."""
     seat, kind = setup
-    with seated(seat, CPU) as world:
+    with seated(seat, CPU, ends=receive_ends(pipe, seat.size)) as world:
         send(pipe, learn(kind, world))
         world.meet()
 
