@@ -20,7 +20,7 @@ MOST_PROCESSES: Final = 16
 
 _CHUNK = 1 << 20  # bytes that each writes at once: a few of them stay in the processors' caches
 _SMALL = 1 << 14  # bytes that each process sums up for itself, as that is not worth a second wait
-_SPIN = 1e-4  # seconds to look again and again before sleeping: about what waking up takes
+_SPIN = 5e-5  # seconds to look again and again before sleeping: about what waking up takes
 _TICK = 0.2  # seconds between two looks at who is alive
 _READ = 64  # bytes: more than one other can be ahead
 
@@ -65,7 +65,8 @@ class SharedExchange:
     The bytes keep memory in order, on every processor: what was written before one is sent is there
     for whoever has received it, as both take the socket's lock in the kernel. No name exists that
     could be left behind, and a process that ends, however it does, is known at once by its sockets.
-    A wait looks for a tenth of a millisecond, giving way to other processes, then sleeps.
+    A wait looks for a moment, then sleeps. It does not yield: Linux counts that as a whole slice of
+    time used up, so that a machine which does other work too would hardly come back.
 
     Raises, in every exchange:
         RuntimeError: where another process has gone.
@@ -174,7 +175,6 @@ class SharedExchange:
         try:
             found = len(link.recv(_READ))
         except BlockingIOError:
-            os.sched_yield()
             return
         except OSError as error:
             raise self._gone(index) from error
