@@ -104,6 +104,11 @@ class SharedExchange:
         self._in_parts(tensor, self._sum)
 
     @torch.no_grad()
+    def mean_(self, tensor: Tensor) -> None:
+        """As :meth:`sum_`, of floating-point numbers, divided by the number of processes."""
+        self._in_parts(tensor, self._mean)
+
+    @torch.no_grad()
     def broadcast_(self, tensor: Tensor) -> None:
         """``tensor``, on the CPU and of the same shape and type everywhere, becomes rank 0's."""
         self._in_parts(tensor, self._broadcast)
@@ -130,8 +135,15 @@ class SharedExchange:
         return self._slots[dtype][self._turn]
 
     def _sum(self, part: Tensor, slots: Sequence[Tensor]) -> None:
+        slots[self._rank][: len(part)].copy_(part)
+        self._add_up(part, slots)
+
+    def _mean(self, part: Tensor, slots: Sequence[Tensor]) -> None:
+        torch.div(part, self.size, out=slots[self._rank][: len(part)])
+        self._add_up(part, slots)
+
+    def _add_up(self, part: Tensor, slots: Sequence[Tensor]) -> None:
         n = len(part)
-        slots[self._rank][:n].copy_(part)
         self._meet()
         if self.size == 2 or n * part.itemsize <= _SMALL:
             torch.add(slots[0][:n], slots[1][:n], out=part)

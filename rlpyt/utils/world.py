@@ -99,8 +99,12 @@ class World:
     def mean_(self, tensor: Tensor) -> Tensor:
         """``tensor`` becomes the mean over all processes; returned."""
         if self.size > 1:
-            self._sum_(tensor)
-            tensor /= self.size
+            shared = self._shared_for(tensor)
+            if shared is None:
+                self._exchange(lambda: dist.all_reduce(tensor))
+                tensor /= self.size
+            else:
+                self._exchange(lambda: shared.mean_(tensor))
         return tensor
 
     def broadcast_(self, tensor: Tensor) -> Tensor:
