@@ -31,7 +31,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir = find_run(args.run_dir)
-    runner = load_runner(run_dir)
+    runner = replace(load_runner(run_dir), pause_steps=None)
     runner = replace(runner, sampler=chosen_sampler(runner.sampler, args))
     if args.empty_replay:
         runner = replace(runner, algo=_with_empty_replay(runner.algo))
@@ -72,9 +72,9 @@ def _with_empty_replay(algo: RlAlgorithm) -> RlAlgorithm:
 COMMAND = Command(
     summary="continue an interrupted run",
     description=(
-        "Continue the run in RUN_DIR from its newest sound checkpoint: the result is bit for bit\n"
-        "what the uninterrupted run would have given. With another sampler that holds for runs\n"
-        "with a sampler.group_size."
+        "Continue the run in RUN_DIR, interrupted or paused, from its newest sound checkpoint:\n"
+        "the result is bit for bit what the uninterrupted run would have given. With another\n"
+        "sampler that holds for runs with a sampler.group_size."
     ),
     examples=(
         "examples:\n  rlpyt resume data/cartpole\n  rlpyt resume data/cartpole --sampler serial"

@@ -23,7 +23,8 @@ __all__ = [
     "short_name",
 ]
 
-_PER_RUN = frozenset({"seed", "run_ID", "extra"})  # what may differ between runs of one setting
+# What may differ between runs of one setting.
+_PER_RUN = frozenset({"seed", "run_ID", "extra", "pause_steps"})
 
 
 def find_runs(paths: Iterable[Path | str]) -> list[Path]:

@@ -26,6 +26,7 @@ class BaseRunner(ABC):
     agent: Agent
     sampler: BaseSampler
     n_steps: int  # environment steps; rounded up to whole iterations
+    pause_steps: int | None = None  # end at the first log row from here on; resumed, it goes on
     seed: int = 0
     evaluator: Evaluator | None = None
     log_interval_steps: int | None = None  # None: a fiftieth of n_steps
@@ -46,10 +47,27 @@ class BaseRunner(ABC):
         """Iterations of the whole run: ``n_steps`` over those of one, rounded up."""
         return math.ceil(self.n_steps / self.steps_per_itr)
 
+    @property
+    def log_interval_itr(self) -> int:
+        """Iterations from one row of the log to the next."""
+        log_steps = self.log_interval_steps or max(1, self.n_steps // 50)
+        return max(1, log_steps // self.steps_per_itr)
+
+    @property
+    def last_itr(self) -> int:
+        """Iterations until the run ends or pauses. Schedules are those of the whole run, and it
+        pauses where it logs anyway: resumed, it is what it would have been without the pause.
+        """
+        if self.pause_steps is None:
+            return self.n_itr
+        itr = math.ceil(self.pause_steps / self.steps_per_itr)
+        rows = math.ceil(itr / self.log_interval_itr)
+        return min(self.n_itr, rows * self.log_interval_itr)
+
     @abstractmethod
     def train(self, logger: Logger | None = None, *, resume: bool = False) -> None:
-        """Run to the end, or until SIGINT or SIGTERM: then finish the iteration, save, and exit
-        with 130 or 143.
+        """Run to the end, to ``pause_steps``, or until SIGINT or SIGTERM: then finish the
+        iteration, save, and exit with 130 or 143.
 
         Args:
             logger: where rows, text and checkpoints go; None: nowhere.
@@ -64,6 +82,7 @@ class BaseRunner(ABC):
         """Raise for numbers that no run can have."""
         numbers = {
             "n_steps": self.n_steps,
+            "pause_steps": self.pause_steps,
             "sampler.batch_T": self.sampler.batch_T,
             "sampler.batch_B": self.sampler.batch_B,
             "log_interval_steps": self.log_interval_steps,

@@ -12,10 +12,11 @@ def train_or_continue(runner: BaseRunner, logger: Logger) -> bool:
     """Train ``runner`` into the logger's directory, which may hold an interrupted run of the same
     settings: that goes on from its newest checkpoint, or from the start where it has none yet.
 
-    A complete run goes on only where ``runner`` asks for more steps than it had.
+    A complete run goes on only where ``runner`` asks for more steps than it had, a paused one where
+    it pauses later or not at all.
 
     Args:
-        runner: as the run was; ``n_steps`` may be larger.
+        runner: as the run was; ``n_steps`` and ``pause_steps`` may be larger.
         logger: made with ``resume=True``.
 
     Returns:
@@ -26,8 +27,10 @@ def train_or_continue(runner: BaseRunner, logger: Logger) -> bool:
     """
     run_dir = logger.run_dir
     saved = Checkpointer(run_dir / "checkpoints").saved()
-    if read_run_state(run_dir) == "done" and max(saved, default=0) >= runner.n_itr:
-        logger.text(f"{run_dir} is complete: nothing is left to do", runner.n_itr)
+    state = read_run_state(run_dir)
+    if state in {"done", "paused"} and max(saved, default=0) >= runner.last_itr:
+        how = "complete" if state == "done" else "paused there already"
+        logger.text(f"{run_dir} is {how}: nothing is left to do", runner.last_itr)
         return False
     if not saved:
         if logger.state_dict()["rows"]:

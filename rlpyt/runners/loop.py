@@ -76,7 +76,7 @@ class TrainingLoop:
                 if runner.evaluator is not None:
                     self._log_row(logger, bar)
                 self._save(needed=True)
-            while self._itr < runner.n_itr and not stopped:
+            while self._itr < runner.last_itr and not stopped:
                 samples, trajs = self._source.obtain_samples(self._itr)
                 sampled = time.perf_counter()
                 opt_info = runner.algo.optimize_agent(self._itr, samples)
@@ -90,8 +90,10 @@ class TrainingLoop:
                 if due:
                     self._save()
             self._save(needed=True)
-            if self._itr < runner.n_itr:
+            if self._itr < runner.last_itr:
                 self._end_early(logger, stop)
+            if not self._is_complete() and logger is not None:
+                logger.text(self._end_told("paused", logger), self._itr)
 
     @contextmanager
     def _started(
@@ -105,7 +107,7 @@ class TrainingLoop:
             stop = stack.enter_context(stop_on_signals())
             if logger is not None:
                 stack.enter_context(self._errors_logged(logger))
-                stack.enter_context(RunState(logger.run_dir, stop))
+                stack.enter_context(RunState(logger.run_dir, stop, self._is_complete))
             stack.enter_context(self._watch)
             stack.callback(self._shutdown)
             stack.callback(torch.set_num_threads, torch.get_num_threads())
@@ -153,8 +155,7 @@ class TrainingLoop:
         if logger is not None:
             log_settings(logger, runner, self._source.plan(), device, resume=self._resumes)
         self._go_to(0)
-        log_steps = runner.log_interval_steps or max(1, runner.n_steps // 50)
-        self._log_interval = max(1, log_steps // runner.steps_per_itr)
+        self._log_interval = runner.log_interval_itr
         runner.agent.initialize(
             runner.sampler.env_spaces(),
             seed=runner.seed,
@@ -263,13 +264,17 @@ class TrainingLoop:
         """
         stop.signum = max(self._world.gather(stop.signum))
         if logger is not None:
-            logger.text(
-                f"{stop.name}: stopped after {self._runner.cum_steps:,} of "
-                f"{self._runner.n_steps:,} steps, checkpoint saved; continue with "
-                f"`rlpyt resume {logger.run_dir}`",
-                self._itr,
-            )
+            logger.text(self._end_told(f"{stop.name}: stopped", logger), self._itr)
         raise SystemExit(stop.exit_code)
+
+    def _end_told(self, how: str, logger: Logger) -> str:
+        return (
+            f"{how} after {self._runner.cum_steps:,} of {self._runner.n_steps:,} steps, checkpoint "
+            f"saved; continue with `rlpyt resume {logger.run_dir}`"
+        )
+
+    def _is_complete(self) -> bool:
+        return self._itr >= self._runner.n_itr
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the run is, in this process."""

@@ -5,6 +5,7 @@ import math
 import os
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -120,6 +121,7 @@ class RunState:
 
     run_dir: Path
     stop: StopRequest
+    is_complete: Callable[[], bool]  # or paused, where nothing else has ended it
 
     def __enter__(self) -> Self:
         write_run_state(self.run_dir, "running")
@@ -144,7 +146,7 @@ class RunState:
 
     def _outcome(self, error: BaseException | None) -> str:
         if error is None:
-            return "done"
+            return "done" if self.is_complete() else "paused"
         if isinstance(error, RlpytError):
             return f"failed({error.code})"
         if isinstance(error, KeyboardInterrupt) or (self.stop and isinstance(error, SystemExit)):
@@ -155,8 +157,8 @@ class RunState:
 
 
 def write_run_state(run_dir: Path, state: str) -> None:
-    """Say in ``state.json`` what became of the run: running, done, interrupted, preempted or
-    failed(<code>).
+    """Say in ``state.json`` what became of the run: running, done, paused, interrupted, preempted
+    or failed(<code>).
 
     Raises:
         RlpytError: ``directory``, where it cannot be written.

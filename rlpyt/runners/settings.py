@@ -17,6 +17,7 @@ _MAY_CHANGE = frozenset(
         "keep_checkpoints",
         "log_interval_steps",
         "n_steps",
+        "pause_steps",
         "sampler.affinity",
         "sampler.class",
         "sampler.max_restarts",
