@@ -161,6 +161,22 @@ class Queue:
                     (number,),
                 )
 
+    def extend(self, specs: Iterable[RunSpec]) -> None:
+        """Runs that are done have more to do: they wait again, to do what the spec of their name
+        says now, with its priority and all their retries.
+
+        Runs that are in another state, or are to do just that already, stay as they are.
+        """
+        with self._file.transaction() as do:
+            for spec in specs:
+                text = spec.as_json()
+                do(
+                    "UPDATE runs SET state = 'queued', failures = 0, reason = '', spec = ?, "
+                    "priority = ?, retries = ? "
+                    "WHERE log_dir = ? AND run_ID = ? AND state = 'done' AND spec != ?",
+                    (text, spec.priority, spec.retries, spec.log_dir, spec.run_ID, text),
+                )
+
     def requeue(self, ids: Sequence[int]) -> None:
         """Runs go to the end of the queue; those that run are asked to end first."""
         with self._file.transaction() as do:

@@ -225,3 +225,21 @@ def test_identity_of_a_process_is_no_later_one_of_its_number():
     assert not ProcessIdentity.of(4194303).is_running
     assert json.dumps([own.host, own.pid, own.start])
     assert Path(f"/proc/{own.pid}").exists()
+
+
+def test_what_is_done_can_be_extended_once(queue):
+    queue.add([spec(n) for n in range(4)])
+    with queue.attend("auto") as launcher:
+        taken = [launcher.take(slot) for slot in range(3)]
+        launcher.ended(taken[0], "done")
+        launcher.ended(taken[1], "failed", is_failure=True)
+        more = [replace(spec(n, priority=2), variant={"lr": 1, "more": True}) for n in range(4)]
+        queue.extend(more)
+        assert [run.state for run in queue.runs()] == ["queued", "failed", "running", "queued"]
+        assert [run.spec.variant for run in queue.runs()] == [more[0].variant, *[{"lr": 1}] * 3]
+        again = launcher.take(0)  # before run_3, which has a lower priority
+        assert again is not None
+        assert (again.name, again.attempts, again.spec.priority) == ("lr=1/run_0", 2, 2)
+        launcher.ended(again, "done")
+        queue.extend(more[:1])  # it has done that
+        assert queue.runs()[0].state == "done"
