@@ -35,6 +35,7 @@ ORDER = (
     "checkpoint",
     "launch",
     "evaluation",
+    "search",
     "deploy",
     "hub",
     "cli",

@@ -17,6 +17,7 @@ from rlpyt.cli import (
     replay_capsule,
     rerun,
     resume,
+    search,
     train,
     watch,
 )
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "train": train.COMMAND,
         "resume": resume.COMMAND,
         "launch": launch.COMMAND,
+        "search": search.COMMAND,
         "status": queue_commands.STATUS,
         "stop": queue_commands.STOP,
         "retry": queue_commands.RETRY,

@@ -8,7 +8,7 @@ from typing import Any
 from rlpyt.launch.grid import Grid, grid
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["grid_of", "seeds_of"]
+__all__ = ["grid_of", "seeds_of", "values_of"]
 
 _BRACKETS = {"[": "]", "{": "}"}
 
@@ -39,14 +39,20 @@ def grid_of(
     settings = dict(given)
     for word in words:
         key, equals, text = word.partition("=")
-        values = _values(text)
-        if not (key and equals and all(values)):
+        values = values_of(text)
+        if not (key and equals and values):
             hint = "write algo.learning_rate=1e-3,3e-4"
             raise RlpytError("config", f"--grid {word!r} is no KEY=V1,V2", hint=hint)
         if key in settings:
             raise RlpytError("config", f"--grid {key} is given twice", hint="give it once")
-        settings[key] = [_value(part) for part in values]
+        settings[key] = values
     return grid(seeds=seeds, **settings)
+
+
+def values_of(text: str) -> list[Any]:
+    """``V1,V2`` as values: JSON, where they are, else text. None where one is empty."""
+    parts = _values(text)
+    return [_value(part) for part in parts] if all(parts) else []
 
 
 def _values(text: str) -> list[str]:
