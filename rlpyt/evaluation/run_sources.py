@@ -101,6 +101,8 @@ class QueueSource(RunSource):
         self._launchers = {each.id for each in self._queue.launchers() if _is_alive(each)}
         runs = self._queue.runs()
         variants = {run.spec.log_dir: flatten_config(run.spec.variant) for run in runs}
+        for variant in variants.values():
+            variant.pop("pause_steps", None)  # how far they are to go, not what they are
         labels = _variant_labels(variants)
         params: dict[str, dict[str, Any]] = {}  # of each variant, from any run that has begun
         for run in runs:
@@ -128,7 +130,7 @@ class QueueSource(RunSource):
             state, reason = (
                 ("lost", _LOST_IN_QUEUE) if is_here else (state, "its launcher is silent")
             )
-        n_steps = own.get("n_steps")
+        n_steps = own.get("pause_steps") or own.get("n_steps")
         return FoundRun(
             id=run.id,
             name=run.name,
@@ -225,7 +227,8 @@ class FolderSource(RunSource):
     def _found(self, run_dir: Path) -> FoundRun:
         params = self._params.of(run_dir)
         state, reason, pid, host = self._state(run_dir)
-        seed, n_steps = params.get("seed", params.get("run_ID")), params.get("n_steps")
+        seed = params.get("seed", params.get("run_ID"))
+        n_steps = params.get("pause_steps") or params.get("n_steps")
         group, env = self._labels[run_dir]
         name = "." if run_dir == self._directory else str(run_dir.relative_to(self._directory))
         return FoundRun(
@@ -248,7 +251,7 @@ class FolderSource(RunSource):
         text = str(told.get("state", ""))
         if text.startswith("failed"):
             return "failed", text.removeprefix("failed").strip("()"), None, ""
-        if text in ("interrupted", "preempted"):
+        if text in ("interrupted", "preempted", "paused"):
             return "stopped", text, None, ""
         if text == "done":
             return "done", "", None, ""

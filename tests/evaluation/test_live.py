@@ -178,6 +178,20 @@ def test_a_damaged_queue_is_told_and_found_again_when_whole(tmp_path, queue):
     view.close()
 
 
+def test_trials_of_a_search_are_called_by_their_values_and_measured_by_their_pause(tmp_path):
+    trials = [
+        spec("trial_000", algo={"rate": 1}, n_steps=1000, pause_steps=500),
+        spec("trial_001", algo={"rate": 2}, n_steps=1000),
+    ]
+    make_queue(tmp_path, trials).close()
+    for number, pause in enumerate([500, None]):
+        write_run(tmp_path / f"trial_00{number}" / "run_0", pause_steps=pause)
+    view = LiveView(tmp_path)
+    found = {run.found.group: run.found.n_steps for run in view.look().runs}
+    view.close()
+    assert found == {"rate=1": 500, "rate=2": 1000}
+
+
 # --- a folder ----------------------------------------------------------------------------------
 
 
@@ -193,6 +207,7 @@ def test_states_without_a_queue(tmp_path, view):
     elsewhere = write_run(tmp_path / "g", state="running", pid=gone)
     (elsewhere / ".lock").write_text(json.dumps({"pid": gone, "host": "another"}))
     write_run(tmp_path / "h", state=None)
+    write_run(tmp_path / "i", state="paused")
     found = {run.found.name: run.found for run in view.look().runs}
     states = {name: run.state for name, run in found.items()}
     assert states == {
@@ -204,7 +219,9 @@ def test_states_without_a_queue(tmp_path, view):
         "f": "running",
         "g": "running",
         "h": "lost",
+        "i": "stopped",
     }
+    assert found["i"].reason == "paused"
     assert found["b"].reason == "config"
     assert found["d"].pid == found["f"].pid == os.getpid()
     assert (found["g"].host, found["g"].pid) == ("another", None)
