@@ -45,10 +45,9 @@ def _status(args: argparse.Namespace, overrides: list[str]) -> int:
     print(", ".join(f"{n} {state}" for state, n in counts.items()) or "no runs")
     for one in launchers:
         host = one.process.host.partition("/")[0]
-        gone = one.process.is_here and not one.process.is_running
-        state = ", which was ended" if gone else ""
+        state = ", which was ended" if one.has_ended else ""
         print(f"launcher: process {one.process.pid} on {host}, affinity {one.affinity}{state}")
-    if not launchers and counts.keys() & {"queued", "running"}:
+    if all(one.has_ended for one in launchers) and counts.keys() & {"queued", "running"}:
         print(f"nobody runs them: start with `rlpyt launch {args.directory}`")
     return 0
 
@@ -129,7 +128,7 @@ def _changes(
                     _set_aside(queue, one)
             change(queue, [one.id for one in fitting])
             print(f"{len(fitting)} run{'s' * (len(fitting) != 1)}: {told}")
-            if change is not Queue.stop and not queue.launchers():
+            if change is not Queue.stop and all(one.has_ended for one in queue.launchers()):
                 print(f"start with `rlpyt launch {args.directory}`")
         return 0
 

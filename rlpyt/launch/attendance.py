@@ -30,6 +30,11 @@ class LauncherRecord:
     beats: int  # how often it has said that it is alive
     seen_at: float  # when last, seconds since 1970, by its own clock
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is known to have ended; of another machine's it is not."""
+        return self.process.is_here and not self.process.is_running
+
 
 class Recovery(NamedTuple):
     """What came of looking for launchers that have ended without leaving."""
