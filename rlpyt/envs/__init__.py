@@ -10,12 +10,25 @@ from rlpyt.envs.gym import env_name, make_env
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.memory_corridor import MemoryCorridor
 from rlpyt.envs.native import NativeVectorEnv
+from rlpyt.envs.point_robot import PointRobot
+from rlpyt.envs.randomized_dynamics import RandomizedDynamics
+from rlpyt.envs.robots import Move, Robot, RobotEnv, TaskFamily
 from rlpyt.envs.spaces import (
     action_from_tree,
     example_of,
     space_children,
     space_items,
     tree_class,
+)
+from rlpyt.envs.task_split import TaskSplit, task_split
+from rlpyt.envs.tasks import (
+    Task,
+    TaskEnv,
+    checked_task,
+    find_task_env,
+    plain_task,
+    same_task,
+    task_env,
 )
 from rlpyt.envs.vector import StatefulEnv, VectorEnv
 
@@ -28,20 +41,35 @@ __all__ = [
     "Finding",
     "LoopVectorEnv",
     "MemoryCorridor",
+    "Move",
     "NativeVectorEnv",
+    "PointRobot",
+    "RandomizedDynamics",
+    "Robot",
+    "RobotEnv",
     "StatefulEnv",
+    "Task",
+    "TaskEnv",
+    "TaskFamily",
+    "TaskSplit",
     "VectorEnv",
     "action_from_tree",
     "build_env",
     "build_vector_env",
     "check_env",
+    "checked_task",
     "env_name",
     "example_of",
+    "find_task_env",
     "make_env",
     "masked_velocity_cartpole",
     "peek_spaces",
+    "plain_task",
     "print_report",
+    "same_task",
     "space_children",
     "space_items",
+    "task_env",
+    "task_split",
     "tree_class",
 ]

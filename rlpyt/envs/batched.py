@@ -12,7 +12,7 @@ from gymnasium import spaces
 from rlpyt.envs.spaces import space_children
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["action_converter", "copy_final", "observation_copier", "set_rows"]
+__all__ = ["action_converter", "copy_final", "observation_copier", "set_rows", "zero_row"]
 
 
 def set_rows(destination: Any, mask: Any, source: Any) -> None:
@@ -99,3 +99,9 @@ def action_converter(space: spaces.Space[Any]) -> Callable[[Any], Any]:
         return lambda action: np.clip(action, low, high).astype(dtype, copy=False)
     start = _start_of(space)
     return np.copy if start is None else lambda action: action + start
+
+
+def zero_row(tree: Any, i: int) -> None:
+    """Zero row ``i`` of every array of ``tree``."""
+    for leaf in leaves(tree):
+        leaf[i] = 0

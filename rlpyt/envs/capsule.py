@@ -16,6 +16,7 @@ from typing import Any
 
 from rlpyt.envs.action_log import decode_actions, encode_actions
 from rlpyt.envs.gym import find_spec
+from rlpyt.envs.tasks import plain_task
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int
 
@@ -68,6 +69,7 @@ def capsule_from_history(
     auto_reset: bool = True,
     n_envs: int | None = None,
     steps: int | None = None,
+    task: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The capsule of an environment, also of one in a process that can say nothing any more.
 
@@ -86,6 +88,7 @@ def capsule_from_history(
         auto_reset: whether an episode's end starts the next one.
         n_envs: how many a native vector environment has; ``None`` for one environment.
         steps: how many actions there were, where ``actions`` is ``None``.
+        task: what it had to do, of an environment with tasks (:class:`rlpyt.envs.tasks.TaskEnv`).
     """
     episode_seed = None if episode is None else seed_int(seed, stream, env_index, episode)
     return {
@@ -99,6 +102,7 @@ def capsule_from_history(
         "episode": episode,
         "episode_seed": episode_seed,
         "reset_options": None,
+        "task": None if task is None else plain_task(task),
         "auto_reset": auto_reset,
         "steps": steps if actions is None else len(actions),
         "actions": None if actions is None else encode_actions(actions),

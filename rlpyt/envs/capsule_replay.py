@@ -70,6 +70,7 @@ def replay_capsule(
         env = _build(capsule, config)
         try:
             if capsule["episode"] is not None:
+                _set_task(env, capsule.get("task"))
                 observation, out = _arrays(env, config)
                 tell(0)
                 env.reset(observation, first_episode=capsule["episode"])
@@ -136,6 +137,11 @@ def _build(capsule: Mapping[str, Any], config: EnvConfig) -> VectorEnv:
         stream=Stream[capsule["stream"]],
         auto_reset=capsule["auto_reset"],
     )
+
+
+def _set_task(env: VectorEnv, task: Mapping[str, Any] | None) -> None:
+    if task is not None and isinstance(env, LoopVectorEnv) and env.task_envs[0] is not None:
+        env.task_envs[0].set_task(task)
 
 
 def _arrays(env: VectorEnv, config: EnvConfig) -> tuple[Any, EnvStep]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rlpyt.envs.capsule import capsule_from_history
 from rlpyt.envs.edge import raised_by
+from rlpyt.envs.tasks import TaskEnv, find_task_env
 from rlpyt.envs.vector import NOBODY, StatefulEnv
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
@@ -37,10 +38,12 @@ class Episodes:
     number: list[int] = field(init=False)  # -1 before the first
     actions: list[list[Any]] = field(init=False)
     cell: Any = field(default_factory=lambda: [NOBODY])  # see VectorEnv.watch
+    task_envs: list[TaskEnv | None] = field(init=False)  # what has tasks in each row's environment
 
     def __post_init__(self) -> None:
         self.number = [-1] * len(self.env_indices)
         self.actions = [[] for _ in self.env_indices]
+        self.task_envs = [None] * len(self.env_indices)
 
     def begin(self, i: int) -> int:
         """Count the next episode of row ``i``; its seed."""
@@ -59,7 +62,10 @@ class Episodes:
         self.cell[0] = i
         self.actions[i] = taken = []
         method, last = "reset", None
+        task_env = self.task_envs[i]
         try:
+            if task_env is not None and "task" in saved:
+                task_env.set_task(saved["task"])
             first, _info = env.reset(seed=self.seed_of(i))
             if isinstance(env, StatefulEnv):
                 method = "set_state"
@@ -101,6 +107,7 @@ class Episodes:
 
     def capsule(self, failure: dict[str, str], i: int) -> dict[str, Any]:
         """What reproduces ``failure`` of row ``i``."""
+        task_env = self.task_envs[i]
         return capsule_from_history(
             self.description,
             env_index=self.env_indices[i],
@@ -110,18 +117,21 @@ class Episodes:
             actions=self.actions[i],
             failure=failure,
             auto_reset=self.auto_reset,
+            task=None if task_env is None else task_env.get_task(),
         )
 
 
 def episode_state(
     env: gymnasium.Env[Any, Any], actions: list[Any], *, is_discrete: bool
 ) -> dict[str, Any]:
-    """The actions since the reset, and the environment's own state where it has one."""
+    """The actions since the reset, and the environment's task and own state where it has them."""
     arrays = bool(actions) and isinstance(actions[0], np.ndarray)
     stacked = is_discrete or arrays  # one array instead of one a step
     kept = np.array(actions, dtype=None if arrays else np.int64) if stacked else list(actions)
     own = {"own": env.get_state()} if isinstance(env, StatefulEnv) else {}
-    return {"actions": kept, **own}
+    task_env = find_task_env(env)
+    task = {} if task_env is None else {"task": task_env.get_task()}
+    return {"actions": kept, **task, **own}
 
 
 def warn_unless_equal(index: int, i: int, n_actions: int, replayed: Any, observation: Any) -> None:

@@ -13,9 +13,11 @@ import numpy as np
 from gymnasium import spaces
 
 from rlpyt.data import EnvSpaces, EnvStep
+from rlpyt.envs.batched import zero_row
 from rlpyt.envs.edge import FiniteCheck, bad_scalar, raised_by, without_limit, write_info, writer
 from rlpyt.envs.episodes import Episodes, episode_state, warn_unless_equal
 from rlpyt.envs.spaces import action_from_tree, random_action, space_children
+from rlpyt.envs.tasks import find_task_env
 from rlpyt.envs.vector import NOBODY, VectorEnv
 from rlpyt.utils.buffer import buffer_map, leaves
 from rlpyt.utils.errors import RlpytError
@@ -32,6 +34,9 @@ class LoopVectorEnv(VectorEnv):
     depends on nothing but its actions. An environment's state is therefore its own ``get_state()``
     where it has one (:class:`rlpyt.envs.vector.StatefulEnv`), else the episode number and the
     actions since its reset, which are replayed.
+
+    ``task_envs`` are what has tasks in each of them (:class:`rlpyt.envs.tasks.TaskEnv`), or None:
+    set a task before a reset. A state has them too.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class LoopVectorEnv(VectorEnv):
         made = [self._construct(i, make) for i in range(self.n_envs)]
         self._envs = [env for env, _limit in made]
         self._limits = [limit for _env, limit in made]
+        self.task_envs = self._episodes.task_envs = [find_task_env(env) for env in self._envs]
         first = self._envs[0]
         self.spaces = EnvSpaces(first.observation_space, first.action_space)
         self._write = writer(self.spaces.observation)
@@ -139,8 +145,8 @@ class LoopVectorEnv(VectorEnv):
                 zip(self._envs, episodes.actions, actions, strict=True)
             ):
                 if idle[i]:
-                    _zero_row(observation, i)
-                    _zero_row(out.env_info, i)
+                    zero_row(observation, i)
+                    zero_row(out.env_info, i)
                     continue
                 cell[0] = i
                 log.append(act)
@@ -291,8 +297,3 @@ class LoopVectorEnv(VectorEnv):
             self._envs[i].close()
         except Exception as error:  # as in take
             raise raised_by(self.env_indices[i], "in close", error) from error
-
-
-def _zero_row(tree: Any, i: int) -> None:
-    for leaf in leaves(tree):
-        leaf[i] = 0

@@ -34,6 +34,7 @@ class Stream(IntEnum):
     EVAL_ENV = 4
     EVAL_ACTION = 5
     DECORRELATE = 6
+    TASK = 7
 
 
 def make_seed() -> int:
