@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rlpyt.envs.spaces import space_children
+from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["action_converter", "copy_final", "observation_copier", "set_rows", "zero_row"]

@@ -99,8 +99,7 @@ def _walker_fell(data: Any) -> bool:
 
 
 def _squares(array: Any) -> float:
-    flat = array.reshape(-1)
-    return float(flat @ flat)
+    return float(np.vdot(array, array))
 
 
 def _direction(task: Task, move: Move) -> float:

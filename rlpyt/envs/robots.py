@@ -87,6 +87,9 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self._task = checked_task(family.default, family.default)
         low, high = self.model.actuator_ctrlrange.T
         self._centre, self._half = (low + high) / 2, (high - low) / 2
+        self._low, self._high = np.full(low.shape, -1.0), np.full(low.shape, 1.0)
+        self._scales = bool(self._centre.any() or (self._half != 1).any())
+        self._seconds = float(inner.dt)
         shape = self._robot.observe(self.data).shape
         self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float64)
         self.action_space = spaces.Box(-1.0, 1.0, low.shape, np.float32)
@@ -113,10 +116,11 @@ class RobotEnv(gymnasium.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Act for ``frame_skip`` steps of the simulation."""
         inner, robot, model, data = self._inner, self._robot, self.model, self.data
-        action = np.minimum(np.maximum(action, -1.0), 1.0, dtype=np.float64)
+        action = np.minimum(np.maximum(action, self._low), self._high)
         before = robot.place(model, data)
-        inner.do_simulation(self._centre + self._half * action, inner.frame_skip)
-        move = Move(before, robot.place(model, data), action, inner.dt, model, data)
+        control = self._centre + self._half * action if self._scales else action
+        inner.do_simulation(control, inner.frame_skip)
+        move = Move(before, robot.place(model, data), action, self._seconds, model, data)
         parts = self._family.reward(self._task, move)
         if self.render_mode == "human":
             inner.render()

@@ -7,7 +7,7 @@ import gymnasium
 
 from rlpyt.envs.build import EnvConfig, build_env
 from rlpyt.envs.gym import env_name
-from rlpyt.envs.tasks import Task, TaskEnv, plain_task, task_env
+from rlpyt.envs.tasks import Task, plain_task, task_env
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, generator
 
@@ -22,7 +22,7 @@ class TaskSplit(NamedTuple):
 
 
 def task_split(
-    env: EnvConfig | str | Callable[..., gymnasium.Env[Any, Any]] | TaskEnv,
+    env: EnvConfig | str | Callable[..., gymnasium.Env[Any, Any]] | gymnasium.Env[Any, Any],
     n_train: int,
     n_test: int,
     *,
@@ -35,7 +35,7 @@ def task_split(
     ``n_test`` for testing.
 
     Args:
-        env: what samplers take, or an environment that has tasks.
+        env: what samplers take, or an environment that is there already.
         n_train: how many tasks to train on.
         n_test: how many tasks to test on.
         seed: of the tasks; not of a run, so that runs can be compared on the same tasks.
@@ -66,8 +66,8 @@ def task_split(
 
 def _sample(env: Any, n: int, seed: int) -> tuple[list[Task], str]:
     rng = generator(seed, Stream.TASK)
-    if isinstance(env, TaskEnv):
-        return env.sample_tasks(n, rng), str(env)
+    if isinstance(env, gymnasium.Env):
+        return task_env(env).sample_tasks(n, rng), str(env)
     config = EnvConfig.of(env)
     made = build_env(config)
     try:
