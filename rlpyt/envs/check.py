@@ -15,8 +15,10 @@ import numpy as np
 
 from rlpyt.envs.check_report import EnvReport, Finding
 from rlpyt.envs.check_subject import BrokenEnvError, RandomPolicy, Subject, guarded, without_limit
+from rlpyt.envs.check_tasks import task_findings
 from rlpyt.envs.check_values import first_difference, space_findings, unsavable
 from rlpyt.envs.gym import env_name, make_env
+from rlpyt.envs.tasks import find_task_env
 from rlpyt.envs.vector import StatefulEnv
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int
@@ -44,8 +46,8 @@ def check_env(
 
     Looked at: construction, spaces, what reset and step return (shape, dtype, keys, bounds, finite;
     one real reward; bools), ends, repeatability under a seed, arrays changed in place,
-    ``action_mask``, pickling, ``get_state`` and ``set_state`` where the environment has them,
-    closing; and how long a step takes.
+    ``action_mask``, pickling, ``get_state`` and ``set_state`` and tasks where the environment has
+    them, closing; and how long a step takes.
 
     Raises:
         RlpytError: ``config``, for ``steps`` below 1.
@@ -111,6 +113,8 @@ class _Check:
                     "determinism", "the same seed and actions give the same episode"
                 )
                 self._compare_seeds(first)
+            if (tasks := find_task_env(first.env)) is not None:
+                self._report.add(*guarded(self._report, "tasks", task_findings, tasks))
         with suppress(BrokenEnvError):
             for env in self._made:
                 guarded(self._report, "close", env.close)

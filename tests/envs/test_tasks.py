@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from env_fakes import WalkEnv, allocate, assert_same_course, copy_tree, roll
 from gymnasium import spaces
-from gymnasium.wrappers import ClipReward, FrameStackObservation
+from gymnasium.wrappers import ClipReward, FrameStackObservation, TimeLimit
 
 from rlpyt.envs.build import EnvConfig, build_env, build_vector_env
 from rlpyt.envs.capsule import read_capsule, write_capsule
@@ -242,7 +242,71 @@ def test_goals_are_where_they_should_be():
 
 @pytest.mark.parametrize("env", [POINT, SPARSE, PushEnv])
 def test_env_check_finds_nothing_to_mend(env):
-    assert check_env(env, steps=200).ok
+    report = check_env(env, steps=200)
+    assert report.ok
+    assert "tasks" in [finding.topic for finding in report.findings]
+    assert "tasks" not in [finding.topic for finding in check_env("CartPole-v1", steps=60).findings]
+
+
+class FewTasks(gymnasium.Wrapper):
+    """What a check must find wrong; those below differ in how."""
+
+    def sample_tasks(self, n, rng):
+        return self.env.sample_tasks(n - 1, rng)
+
+    def set_task(self, task):
+        self.env.set_task(task)
+
+    def get_task(self):
+        return self.env.get_task()
+
+
+class OwnTasks(FewTasks):
+    def sample_tasks(self, n, rng):
+        return self.env.sample_tasks(n, self.np_random)
+
+
+class SettingTasks(FewTasks):
+    def sample_tasks(self, n, rng):
+        tasks = self.env.sample_tasks(n, rng)
+        self.env.set_task(tasks[-1])
+        return tasks
+
+
+class StrangeTasks(FewTasks):
+    def sample_tasks(self, n, rng):
+        return [{"goal": object()} for _ in range(n)]
+
+
+class ForgetfulTasks(FewTasks):
+    def sample_tasks(self, n, rng):
+        return self.env.sample_tasks(n, rng)
+
+    def set_task(self, task):
+        pass
+
+
+class FailingTasks(ForgetfulTasks):
+    def set_task(self, task):
+        raise KeyError("goal")
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (FewTasks, "sample_tasks(4, rng) returned"),
+        (OwnTasks, "the same generator gives other tasks"),
+        (SettingTasks, "sample_tasks changes the current task"),
+        (StrangeTasks, "a task is {'goal': <object"),
+        (ForgetfulTasks, "get_task gives another"),
+        (FailingTasks, "raised KeyError: 'goal'"),
+    ],
+)
+def test_env_check_sees_what_is_wrong_with_tasks(cls, message):
+    report = check_env(lambda: TimeLimit(cls(PointRobot()), 20), steps=60)
+    found = [finding for finding in report.problems if finding.topic == "tasks"]
+    assert len(found) == 1
+    assert message in found[0].what
 
 
 # --- a sampler's vector --------------------------------------------------------------------------
