@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rlpyt.cli.arguments import add_output_options, positive
 from rlpyt.cli.command import RUN_ERROR, USAGE_ERROR, Command, print_error
 from rlpyt.cli.grid_words import grid_of, seeds_of
-from rlpyt.cli.preflight import check_room, forecast_time
+from rlpyt.cli.preflight import check_room, checked_runner, forecast_time
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.runs_table import print_runs
 from rlpyt.cli.target import Target, option_words
@@ -147,7 +148,7 @@ def _runners(
     """Of each variant, checked; none of a script, which builds its own."""
     if target.kind == "script":
         return []
-    return grid.check_each(lambda variant: target.build(variant, args, overrides))
+    return grid.check_each(partial(checked_runner, target, args, overrides))
 
 
 def _forecast(

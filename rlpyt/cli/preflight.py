@@ -1,5 +1,6 @@
 """What a grid will take, before it starts: memory, disk and time."""
 
+import argparse
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,9 @@ from typing import Any, final
 
 import torch
 
+from rlpyt.algos.dqn.base import QAlgorithm
+from rlpyt.algos.qpg.base import QpgAlgorithm
+from rlpyt.cli.target import Target
 from rlpyt.evaluation.runs import read_progress
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.async_rl import AsyncRl
@@ -22,7 +26,14 @@ from rlpyt.utils.config import config_dict, config_value, fresh
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.shared_memory import available_memory, readable
 
-__all__ = ["Forecast", "RunSize", "check_room", "forecast_time", "size_of"]
+__all__ = [
+    "Forecast",
+    "RunSize",
+    "check_room",
+    "checked_runner",
+    "forecast_time",
+    "size_of",
+]
 
 _PROCESS = 350_000_000  # bytes of a process with torch, an environment and a small network
 _SHORT = 200_000  # environment steps of a grid that is over before its forecast would be
@@ -30,6 +41,7 @@ _PROBE_SECONDS = 1.5
 _FIRST_ITERATIONS = 4
 _FILLED = 200  # steps of each environment in a replay that sequences can be drawn from
 _MOST_PROBES = 4
+_SMALL_REPLAY = 10_000  # transitions
 _FREE_SHM = 1_000_000  # bytes: what semaphores of worker processes may take
 
 
@@ -57,6 +69,46 @@ class Forecast:
         return f"about {timedelta(seconds=round(self.seconds))} ({speeds})"
 
 
+def _check_starts(runner: BaseRunner) -> None:
+    """Raise what the run would raise when it starts, for values that its agent or algorithm cannot
+    have: both are built here, on the CPU and with a small replay.
+    """
+    runner.check()
+    runner = fresh(runner)
+    algo = runner.algo
+    if isinstance(algo, QAlgorithm | QpgAlgorithm):
+        size = min(algo.replay.size, _SMALL_REPLAY)
+        algo = replace(algo, replay=replace(algo.replay, size=size))
+    if "compile" in {field.name for field in fields(algo)}:  # there may be no compiler here
+        algo = replace(algo, **{"compile": False})
+    _build_agent(runner)
+    algo.initialize(
+        runner.agent,
+        n_itr=runner.n_itr,
+        batch_spec=runner.sampler.batch_spec,
+        seed=runner.seed,
+    )
+
+
+def checked_runner(
+    target: Target, args: argparse.Namespace, overrides: list[str], variant: dict[str, Any]
+) -> BaseRunner:
+    """The variant's runner, which can start.
+
+    Raises:
+        RlpytError: where it cannot be, as ``target.build`` does, and the run when it starts.
+    """
+    runner = target.build(variant, args, overrides)
+    _check_starts(runner)
+    return runner
+
+
+def _build_agent(runner: BaseRunner) -> None:
+    runner.agent.initialize(
+        runner.sampler.env_spaces(), seed=runner.seed, device=torch.device("cpu")
+    )
+
+
 def size_of(runner: BaseRunner) -> RunSize:
     """From the settings of ``runner``, which stays as it is; its environment and model are made."""
     runner = fresh(runner)
@@ -65,9 +117,7 @@ def size_of(runner: BaseRunner) -> RunSize:
     if isinstance(runner.sampler, ParallelSampler):
         per_rank = runner.sampler.plan()["n_workers"]
         processes += per_rank * (1 if isinstance(runner, AsyncRl) else ranks)
-    runner.agent.initialize(
-        runner.sampler.env_spaces(), seed=runner.seed, device=torch.device("cpu")
-    )
+    _build_agent(runner)
     replay = runner.algo.forecast(runner.agent, runner.sampler.batch_spec) * ranks
     parameters = sum(
         tensor.numel() * tensor.element_size() for tensor in _tensors(runner.agent.state_dict())

@@ -5,13 +5,13 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from rlpyt.cli.command import RUN_ERROR, USAGE_ERROR, Command, print_error
+from rlpyt.cli.preflight import checked_runner
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.search_arguments import add_search_arguments
 from rlpyt.cli.space_words import space_of
@@ -21,7 +21,6 @@ from rlpyt.evaluation.runs import short_name
 from rlpyt.launch.affinity import get_n_run_slots
 from rlpyt.logging.console import RunConsole
 from rlpyt.logging.context import default_log_dir
-from rlpyt.runners.base import BaseRunner
 from rlpyt.search.experiment import check_search, run_search
 from rlpyt.search.figure import FIGURE_FILE
 from rlpyt.search.plan import SearchPlan, plan_search
@@ -50,7 +49,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     elif args.env is not None:
         overrides = [f"env={args.env}", *overrides]
     target = Target.parse(args.target)
-    build = partial(_build, target, args, overrides)
+    build = partial(checked_runner, target, args, overrides)
     is_script = target.kind == "script"
     try:
         plan = _plan(target, args, args.steps if is_script else build({}).n_steps)
@@ -79,12 +78,6 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         raise
     _print(result, args, overrides, target, console)
     return 0 if result.best is not None else RUN_ERROR
-
-
-def _build(
-    target: Target, args: argparse.Namespace, overrides: list[str], variant: dict[str, Any]
-) -> BaseRunner:
-    return target.build(variant, args, overrides)
 
 
 def _plan(target: Target, args: argparse.Namespace, n_steps: int | None) -> SearchPlan:

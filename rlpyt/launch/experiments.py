@@ -33,6 +33,7 @@ def run_experiments(
     log_dirs: Sequence[str],
     common_args: Sequence[object] = (),
     runs_args: Sequence[Sequence[object]] | None = None,
+    set_egl_device: bool = False,
     *,
     out: Path | str | None = None,
     retries: int = 1,
@@ -52,23 +53,19 @@ def run_experiments(
         log_dirs: the directory of each.
         common_args: further arguments of all runs.
         runs_args: and those of each variant's.
+        set_egl_device: whether runs draw on the accelerator that they have.
         out: the experiment's directory; ``None``: ``data/local/<date>/<time>/<title>``.
         retries: how many failures of a run are tried again.
         report: whether to compare the runs at the end, into ``report``.
 
     Returns:
-        The experiment's directory. What became of each run, ``rlpyt status`` says.
+        The experiment's directory.
 
     Raises:
         RlpytError: for parts that do not go together, before anything is started.
         SystemExit: 130 or 143, after SIGINT or SIGTERM.
     """
-    if len(variants) != len(log_dirs) or (runs_args and len(runs_args) != len(variants)):
-        n_args = "" if runs_args is None else f", {len(runs_args)} runs_args"
-        what = f"{len(variants)} variants, {len(log_dirs)} log_dirs{n_args}"
-        raise RlpytError("config", what, hint="give as many")
-    if not Path(script).is_file():
-        raise RlpytError("config", f"there is no script {script}", hint="give its path")
+    _check(script, variants, log_dirs, runs_args)
     directory = default_log_dir(experiment_title) if out is None else Path(out)
     specs = [
         _spec(script, variant, log_dir, run_ID, (*common_args, *args), retries)
@@ -80,10 +77,24 @@ def run_experiments(
     run_slots(affinity_code)  # raises before anything is written
     with Queue(directory, create=True) as queue:
         queue.add(specs)
-        Launcher(queue, affinity_code).drain()
+        Launcher(queue, affinity_code, set_egl_device=set_egl_device).drain()
         if report:
             report_on(queue)
     return directory
+
+
+def _check(
+    script: str | Path,
+    variants: Sequence[Mapping[str, Any]],
+    log_dirs: Sequence[str],
+    runs_args: Sequence[Sequence[object]] | None,
+) -> None:
+    if len(variants) != len(log_dirs) or (runs_args and len(runs_args) != len(variants)):
+        n_args = "" if runs_args is None else f", {len(runs_args)} runs_args"
+        what = f"{len(variants)} variants, {len(log_dirs)} log_dirs{n_args}"
+        raise RlpytError("config", what, hint="give as many")
+    if not Path(script).is_file():
+        raise RlpytError("config", f"there is no script {script}", hint="give its path")
 
 
 def _spec(
@@ -114,13 +125,14 @@ def launch_experiment(
     run_ID: int,
     args: Sequence[object] = (),
     python_executable: str | None = None,
+    set_egl_device: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start one run of ``script`` in a slot, without a queue; what it prints, this process prints.
 
     Raises:
         RlpytError: as :func:`run_experiments` does.
     """
-    slots = run_slots(affinity_code)
+    slots = run_slots(affinity_code, set_egl_device=set_egl_device)
     if not 0 <= run_slot < len(slots):
         what = f"no run slot {run_slot}: there are {len(slots)}, from 0"
         raise RlpytError("affinity", what, where=f"affinity code {affinity_code}")

@@ -36,15 +36,17 @@ class Launcher:
         *,
         grace: float = 60.0,
         tell: Callable[[str], None] = print,
+        set_egl_device: bool = False,
     ) -> None:
         """``grace`` are the seconds that a run has to save and end when it is asked to; ``tell``
-        is given a line for everything that happens.
+        is given a line for everything that happens; with ``set_egl_device`` runs draw on the
+        accelerator that they have.
 
         Raises:
             RlpytError: ``affinity``, for a code that is none or does not fit this machine.
         """
         self._queue = queue
-        self._slots = run_slots(affinity_code)
+        self._slots = run_slots(affinity_code, set_egl_device=set_egl_device)
         self._code = affinity_code
         self._grace = grace
         self._tell = tell

@@ -26,8 +26,9 @@ class RunSlot:
     pinned: tuple[str, ...]  # what stands before a command to give it the slot's CPUs
 
 
-def run_slots(code: str) -> list[RunSlot]:
-    """The slots of an affinity code, ``auto`` too.
+def run_slots(code: str, *, set_egl_device: bool = False) -> list[RunSlot]:
+    """The slots of an affinity code, ``auto`` too; with ``set_egl_device`` runs draw, by EGL, on
+    the accelerator that they have.
 
     Raises:
         RlpytError: ``affinity``, for a code that is none or does not fit this machine.
@@ -47,8 +48,17 @@ def run_slots(code: str) -> list[RunSlot]:
                 number=number,
                 name=prepend_run_slot(number, text),
                 affinity=affinity,
-                environment=affinity.environment(visible),
+                environment={
+                    **affinity.environment(visible),
+                    **(_egl_environment(affinity) if set_egl_device else {}),
+                },
                 pinned=("taskset", "-c", cpus) if can_pin and affinity.set_affinity else (),
             )
         )
     return slots
+
+
+def _egl_environment(affinity: BaseAffinity) -> dict[str, str]:
+    """For MuJoCo and others that draw without a screen; nothing on a CPU."""
+    _, _, index = affinity.devices[0].partition(":")
+    return dict.fromkeys(("EGL_DEVICE_ID", "MUJOCO_EGL_DEVICE_ID"), index) if index else {}

@@ -74,6 +74,8 @@ def test_one_algorithm_takes_its_environment_as_rlpyt_train_does(capsys):
         ("ppo CartPole-v1 algo.discont=0.9", "did you mean 'discount'"),
         ("ppo CartPole-v1 --grid algo.discont=0.9,0.8", "variant discont=0.9"),
         ("ppo CartPole-v1 --grid algo.epochs=1,two", "algo.epochs takes int, not 'two'"),
+        ("ppo CartPole-v1 --grid algo.epochs=1,0", "variant epochs=0"),
+        ("dqn Pendulum-v1", "wrap the environment"),
         ("ppo CartPole-v1 --grid algo.epochs=1,1", "are the same"),
         ("ppo CartPole-v1 --grid algo.epochs", "is no KEY=V1,V2"),
         ("ppo CartPole-v1 --grid algo.epochs=1 algo.epochs=2", "given twice"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ import pytest
 from rlpyt.launch import Queue, RunSpec, make_variants, run_experiments
 from rlpyt.launch.experiments import launch_experiment
 from rlpyt.launch.launcher import Launcher
+from rlpyt.launch.machine import this_machine
 from rlpyt.launch.run_slot import run_slots
 from rlpyt.launch.variant import VariantLevel
+from rlpyt.utils.device_slots import VisibleDevices
 from rlpyt.utils.errors import RlpytError
 
 ONE, TWO = "1cpu_0gpu_1cpr_0hto_0saf", "2cpu_0gpu_1cpr_0hto_0saf"
@@ -211,6 +214,16 @@ def test_a_code_that_does_not_fit_is_refused_before_anything(queue):
 def test_slots_are_those_of_the_code():
     assert [slot.name for slot in run_slots(TWO)] == [f"0slt_{TWO}", f"1slt_{TWO}"]
     assert all(slot.pinned == () for slot in run_slots(TWO))
+
+
+def test_a_slot_of_an_accelerator_names_it_to_those_who_draw(monkeypatch):
+    here = replace(this_machine(with_devices=False), devices=VisibleDevices(letters="gpu", count=2))
+    monkeypatch.setattr("rlpyt.launch.run_slot.this_machine", lambda **_: here)
+    slots = run_slots("2cpu_2gpu_0hto_0saf", set_egl_device=True)
+    drawn = [{"EGL_DEVICE_ID": n, "MUJOCO_EGL_DEVICE_ID": n} for n in "01"]
+    assert [slot.environment for slot in slots] == drawn
+    assert [slot.environment for slot in run_slots("2cpu_2gpu_0hto_0saf")] == [{}, {}]
+    assert run_slots(ONE, set_egl_device=True)[0].environment == {}
 
 
 SCRIPT = """
