@@ -99,7 +99,8 @@ def test_experiments_are_configurations(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_environments_exist(path: Path) -> None:
-    needs = {"atari": "ale_py", "rlpyt": "ale_py", "mujoco": "mujoco"}.get(path.stem.split("_")[1])
+    packages = {"atari": "ale_py", "rlpyt": "ale_py", "mujoco": "mujoco", "meta": "mujoco"}
+    needs = packages.get(path.stem.split("_")[1])
     if needs is not None and find_spec(needs) is None:
         pytest.skip(f"{needs} is not installed")
     for build in experiments_of(path).values():

@@ -30,9 +30,11 @@ from rlpyt.envs.tasks import (
     same_task,
     task_env,
 )
+from rlpyt.envs.trials import TRIAL_INFO_KEYS, Trials, TrialTrajInfo
 from rlpyt.envs.vector import StatefulEnv, VectorEnv
 
 __all__ = [
+    "TRIAL_INFO_KEYS",
     "AtariConfig",
     "AtariTrajInfo",
     "AtariVectorEnv",
@@ -52,6 +54,8 @@ __all__ = [
     "TaskEnv",
     "TaskFamily",
     "TaskSplit",
+    "TrialTrajInfo",
+    "Trials",
     "VectorEnv",
     "action_from_tree",
     "build_env",

@@ -159,7 +159,8 @@ def test_a_scripts_modules_are_found_beside_it(rlpyt, tmp_path: Path, monkeypatc
     (folder / "train.py").write_text("")
     with monkeypatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        patch.setattr(sys.modules["__main__"], "__file__", str(folder / "train.py"))
+        script = str(folder / "train.py")
+        patch.setattr(sys.modules["__main__"], "__file__", script, raising=False)
         runner = MinibatchRl(
             algo=PPO(epochs=1, minibatches=1),
             agent=PgAgent(),
