@@ -11,6 +11,7 @@ __all__ = ["Advice", "general_advice", "straggler_advice"]
 
 _SMALL_UPDATE = 0.01  # s; below, an update is call overhead: compiling helps, threads do not
 _COMPILED = 0.5  # of the time of a small update that compiling leaves
+_TRACED = 0.7  # and tracing, which needs no compiler, and gives the same bits
 _PARALLEL = 0.5  # of a large update's work that threads share
 
 
@@ -105,11 +106,13 @@ def _learner_advice(p: RunProfile) -> Iterator[Advice]:
     update = p.learner_busy / p.updates_per_second
     threads = p.torch_threads if p.torch_threads is not None else p.n_cpus
     if p.can_compile and update < _SMALL_UPDATE:
+        # What is traced has no memory; a compiler takes whatever there is.
+        how, left = ("true", _COMPILED) if p.recurrent else ("trace", _TRACED)
         yield Advice(
-            change="algo.compile=true",
+            change=f"algo.compile={how}",
             reason=f"an update takes {1e3 * update:.1f} ms, mostly the overhead of calls; "
-            f"compiled it takes about {100 * _COMPILED:.0f} % of that",
-            predicted_gain=_without(p.learner_busy * (1 - _COMPILED)),
+            f"so it takes about {100 * left:.0f} % of that",
+            predicted_gain=_without(p.learner_busy * (1 - left)),
         )
     if update >= _SMALL_UPDATE and threads < p.n_cpus:
         saved = _PARALLEL * (1 - threads / p.n_cpus)

@@ -12,6 +12,7 @@ from typing import Any, Literal, final, get_args
 
 from rlpyt.envs.build import EnvConfig, peek_spaces
 from rlpyt.evaluation.runs import read_progress
+from rlpyt.utils.config import flatten_config
 from rlpyt.utils.cpus import usable_cpus
 from rlpyt.utils.errors import RlpytError
 
@@ -33,6 +34,7 @@ _FRACTIONS = {
 _IMBALANCE = "Diagnostics/WorkerImbalance"
 _SLOWEST = "Diagnostics/SlowestWorker"
 _RESTARTS = "Diagnostics/WorkerRestarts"
+_MEMORY = "agent.model_kwargs.recurrent"  # in params.json; absent: none
 _SPEED, _UPDATES = "Diagnostics/StepsPerSecond", "Diagnostics/UpdatesPerSecond"
 _STEPS = "Diagnostics/CumSteps"
 _NEEDED = (*_FRACTIONS.values(), _IMBALANCE, _SLOWEST, _RESTARTS, _SPEED, _UPDATES, _STEPS)
@@ -69,6 +71,7 @@ class RunProfile:
     native: bool = False  # the suite's own vector environment is in use
     native_available: bool = False  # ... or could be
     can_compile: bool = False  # algo.compile is there, and false
+    recurrent: bool = False  # the agent has a memory
     torch_threads: int | None = 1
 
     @property
@@ -194,6 +197,7 @@ def profile_of(
         slowest_worker=slowest.most_common(1)[0][0],
         worker_restarts=int(columns[_RESTARTS][rows[-1]]),
         can_compile=isinstance(algo, Mapping) and algo.get("compile") is False,
+        recurrent=flatten_config(params).get(_MEMORY, "none") != "none",
         torch_threads=threads if isinstance(threads, int) else None,
     )
 

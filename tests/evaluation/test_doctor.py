@@ -267,8 +267,10 @@ def test_inference_in_small_groups_or_few_columns():
 def test_a_small_update_is_compiled_and_a_large_one_given_threads():
     small = serial(learner_busy=0.8, updates_per_second=400.0, can_compile=True)
     found = diagnose(small)
-    assert advice(found, "algo.compile=true").predicted_gain == pytest.approx(1 / (1 - 0.4))
-    assert "2.0 ms" in advice(found, "algo.compile=true").reason
+    assert advice(found, "algo.compile=trace").predicted_gain == pytest.approx(1 / (1 - 0.24))
+    assert "2.0 ms" in advice(found, "algo.compile=trace").reason
+    memory = diagnose(replace(small, recurrent=True))  # which is not traced
+    assert advice(memory, "algo.compile=true").predicted_gain == pytest.approx(1 / (1 - 0.4))
     assert "threads" not in str([each.change for each in found.advice])
     large = diagnose(replace(small, updates_per_second=4.0))
     assert advice(large, "torch_threads=4").predicted_gain == pytest.approx(1 / (1 - 0.8 * 3 / 8))
@@ -401,6 +403,12 @@ def test_a_profile_is_read_without_the_start_up():
         native_available=True,
         can_compile=True,
     )
+
+
+def test_a_memory_is_seen():
+    agent = {"class": "rlpyt.agents.pg.PgAgent", "model_kwargs": {"recurrent": "lstm"}}
+    assert profile_of(columns(), {**PARAMS, "agent": agent}).recurrent
+    assert not profile_of(columns(), {**PARAMS, "agent": {**agent, "model_kwargs": {}}}).recurrent
 
 
 def test_rows_count_by_their_wall_time_and_only_the_last():
