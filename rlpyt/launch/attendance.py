@@ -184,9 +184,10 @@ class Attendance:
             runs = [run_of(row) for row in do(of_nobody).fetchall()]
             ended = [run for run in runs if run.process is None or not run.process.is_running]
             for run in ended:
-                do(
-                    "UPDATE runs SET state = ?, wanted = NULL, reason = ?, ended_at = ? "
-                    "WHERE id = ?",
+                do(  # it ran at least until its launcher was last seen
+                    "UPDATE runs SET state = ?, wanted = NULL, reason = ?, ended_at = ?, "
+                    "seconds = seconds + max(0, coalesce((SELECT seen_at FROM launchers "
+                    "WHERE launchers.id = launcher), started_at) - started_at) WHERE id = ?",
                     (run.wanted or "queued", "its launcher was ended", time.time(), run.id),
                 )
             do(f"DELETE FROM launchers WHERE id IN ({numbers})")

@@ -137,6 +137,10 @@ def test_runs_of_a_launcher_that_was_ended_go_back_at_once(queue):
     queue.add([spec(0), spec(1)])
     gone = queue.attend("auto").__enter__()
     gone.take(0)
+    with sqlite3.connect(queue.directory / "queue.sqlite") as database:
+        database.execute("UPDATE runs SET started_at = started_at - 5 WHERE id = 1")
+    database.close()
+    assert gone.beat()
     forget_launcher(queue, host=ProcessIdentity.of(os.getpid()).host)
     with queue.attend("auto") as launcher:
         found = launcher.recover()
@@ -144,6 +148,7 @@ def test_runs_of_a_launcher_that_was_ended_go_back_at_once(queue):
         assert launcher.recover().back == []
         assert launcher.take(0).id == 1
         assert not gone.beat()  # and is told so, if it should wake up
+    assert queue.runs()[0].seconds == pytest.approx(5.0, abs=0.1)  # until it was last seen
     assert queue.runs()[0].failures == 0  # not the run's fault
 
 
