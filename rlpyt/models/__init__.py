@@ -3,6 +3,7 @@
 from rlpyt.models.base import Model, PgOutputs
 from rlpyt.models.batch_renorm import BatchRenorm
 from rlpyt.models.batched import BatchedLinear, BatchedMlp
+from rlpyt.models.context import Context, ContextEncoder
 from rlpyt.models.conv2d import Conv2d, image_layout, is_image
 from rlpyt.models.convolutions import Convolutions, convolution_encoder
 from rlpyt.models.critic import CriticModel
@@ -24,6 +25,8 @@ __all__ = [
     "BatchRenorm",
     "BatchedLinear",
     "BatchedMlp",
+    "Context",
+    "ContextEncoder",
     "Conv2d",
     "Convolutions",
     "CosineEmbedding",

@@ -17,6 +17,12 @@ from rlpyt.ops.off_policy import (
     retrace_return,
     vtrace,
 )
+from rlpyt.ops.posterior import (
+    Gaussians,
+    gaussian_product,
+    sample_gaussians,
+    standard_normal_kl,
+)
 from rlpyt.ops.q_learning import (
     at_action,
     double_q_learning_target,
@@ -41,6 +47,7 @@ from rlpyt.ops.value_scaling import (
 )
 
 __all__ = [
+    "Gaussians",
     "VTrace",
     "at_action",
     "categorical_cross_entropy",
@@ -50,6 +57,7 @@ __all__ = [
     "categorical_target",
     "discount_return",
     "double_q_learning_target",
+    "gaussian_product",
     "generalized_advantage_estimation",
     "greedy_action",
     "huber",
@@ -66,8 +74,10 @@ __all__ = [
     "quantile_target",
     "retrace_return",
     "reverse_linear_recurrence",
+    "sample_gaussians",
     "sequence_priority",
     "signed_hyperbolic",
+    "standard_normal_kl",
     "td_error",
     "transformed_n_step_return",
     "transformed_target",

@@ -1,0 +1,58 @@
+"""Beliefs about a task, as Gaussians: how evidence adds up, and how far they are from the prior.
+
+Rakelly et al. 2019, "Efficient Off-Policy Meta-Reinforcement Learning via Probabilistic Context
+Variables" (PEARL, arXiv:1903.08254).
+"""
+
+import torch
+from torch import Tensor
+
+from rlpyt.utils.collections import NamedArrayTuple
+
+__all__ = ["Gaussians", "gaussian_product", "sample_gaussians", "standard_normal_kl"]
+
+_LEAST_VARIANCE = 1e-7  # of a factor
+
+
+class Gaussians(NamedArrayTuple):
+    """Independent normal distributions."""
+
+    mean: Tensor
+    var: Tensor  # σ², shaped as ``mean``
+
+
+def gaussian_product(factors: Gaussians, valid: Tensor | None = None) -> Gaussians:
+    """Normalised product of Gaussian factors, section 4.2 of the paper:
+
+        N(μ, σ²) ∝ Π_n N(μ_n, σ_n²),   1/σ² = Σ_n 1/σ_n²,   μ = σ² Σ_n μ_n/σ_n²
+
+    It does not depend on the order of the factors. Without any it is the prior, N(0, 1).
+
+    Args:
+        factors: [..., N, D], N ≥ 0 of them; variances below 1e-7 count as that.
+        valid: [..., N] bool: which of them count; ``None``: all.
+
+    Returns:
+        [..., D].
+    """
+    precision = 1.0 / factors.var.clamp(min=_LEAST_VARIANCE)
+    if valid is not None:
+        precision = torch.where(valid.unsqueeze(-1), precision, torch.zeros_like(precision))
+    total = precision.sum(-2)
+    is_prior = total == 0
+    var = 1.0 / torch.where(is_prior, torch.ones_like(total), total)
+    return Gaussians(mean=var * (precision * factors.mean).sum(-2), var=var)
+
+
+def standard_normal_kl(posterior: Gaussians) -> Tensor:
+    """KL(N(μ, σ²) ‖ N(0, 1)), summed over the last dimension, [...]:
+
+    ½ Σ_d (μ_d² + σ_d² - 1 - log σ_d²)
+    """
+    mean, var = posterior.mean, posterior.var
+    return 0.5 * (mean.square() + var - 1.0 - var.log()).sum(-1)
+
+
+def sample_gaussians(posterior: Gaussians, noise: Tensor) -> Tensor:
+    """μ + σ ε, for standard normal ``noise`` ε shaped as the mean: gradients reach both."""
+    return posterior.mean + posterior.var.sqrt() * noise
