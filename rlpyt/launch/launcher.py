@@ -70,6 +70,7 @@ class Launcher:
             finally:
                 for child in self._children:  # only where something went wrong
                     child.kill()
+                for child in self._children:
                     self._close(child, attendance, is_stopping=True)
         if stop:
             raise SystemExit(stop.exit_code)

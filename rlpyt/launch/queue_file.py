@@ -88,6 +88,8 @@ class QueueFile:
             yield
         except sqlite3.DatabaseError as error:
             hint = "can it be written, is the disk full, does its file system have locks?"
+            if not self._path.exists():
+                hint = "it was removed; what its runs have written is where they wrote it"
             raise RlpytError("queue", f"{self._path}: {error}", hint=hint) from error
 
     @contextmanager

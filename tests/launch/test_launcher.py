@@ -193,6 +193,18 @@ def test_a_signal_to_the_launcher_puts_its_runs_back(queue, number):
     assert queue.launchers() == []
 
 
+def test_a_queue_that_is_removed_ends_its_launcher_and_all_runs(queue):
+    queue.add([shell("echo $$; exec sleep 600", n) for n in range(2)])
+    launcher = in_background(queue, TWO)
+    wait_for(lambda: all(run.process is not None for run in queue.runs()))
+    pids = [run.process.pid for run in queue.runs()]
+    (queue.directory / "queue.sqlite").unlink()
+    said, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 1
+    assert "it was removed" in said
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
 def test_two_launchers_share_a_queue_and_no_run_is_run_twice(queue, tmp_path):
     queue.add([shell(f"echo $2 >> {tmp_path}/ran; sleep .01", n) for n in range(40)])
     launchers = [in_background(queue, TWO) for _ in range(2)]
