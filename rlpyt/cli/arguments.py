@@ -3,11 +3,20 @@
 import argparse
 import math
 from functools import partial
+from typing import get_args
 
+from rlpyt.evaluation.run_scores import ScoreKind
 from rlpyt.logging.sinks import SINKS
 from rlpyt.utils.device import DEVICE_NAMES
 
-__all__ = ["add_device_option", "add_output_options", "help_formatter", "positive", "seed"]
+__all__ = [
+    "add_device_option",
+    "add_output_options",
+    "add_score_options",
+    "help_formatter",
+    "positive",
+    "seed",
+]
 
 help_formatter = partial(argparse.RawDescriptionHelpFormatter, max_help_position=30)
 """Texts keep their line breaks; options stand beside their explanation."""
@@ -62,3 +71,20 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-plot", action="store_true", help="draw no curve.png at the end")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def add_score_options(parser: argparse._ActionsContainer) -> None:
+    """What of a run's curve is its score."""
+    parser.add_argument(
+        "--score",
+        default="final",
+        metavar="KIND",
+        help=f"of a run: {', '.join(get_args(ScoreKind))} (default final: its mean over the last "
+        "tenth of the steps; auc: over all)",
+    )
+    parser.add_argument(
+        "--y",
+        default="ReturnAverage",
+        metavar="COLUMN",
+        help="of progress.csv, higher is better (default ReturnAverage)",
+    )

@@ -3,20 +3,19 @@
 import argparse
 import json
 from pathlib import Path
-from typing import get_args
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rlpyt.cli.arguments import positive, seed
+from rlpyt.cli.arguments import add_score_options, positive, seed
 from rlpyt.cli.command import Command
 from rlpyt.evaluation.comparison import Comparison, compare_runs
 from rlpyt.evaluation.comparison_tables import aggregate_rows, interval_text
 from rlpyt.evaluation.normalization import METHODS
 from rlpyt.evaluation.report import write_report
-from rlpyt.evaluation.run_scores import ScoreKind, ScoreRule
+from rlpyt.evaluation.run_scores import ScoreRule
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["COMMAND"]
@@ -58,19 +57,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_score_arguments(parser: argparse.ArgumentParser) -> None:
     """What is compared."""
-    parser.add_argument(
-        "--score",
-        default="final",
-        metavar="KIND",
-        help=f"of a run: {', '.join(get_args(ScoreKind))} (default final: its mean over the last "
-        "tenth of the steps; auc: over all)",
-    )
-    parser.add_argument(
-        "--y",
-        default="ReturnAverage",
-        metavar="COLUMN",
-        help="of progress.csv, higher is better (default ReturnAverage)",
-    )
+    add_score_options(parser)
     parser.add_argument(
         "--steps",
         type=positive,

@@ -17,7 +17,7 @@ from rlpyt.cli.grid_words import grid_of, seeds_of
 from rlpyt.cli.preflight import check_room, checked_runner, forecast_time
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.runs_table import print_runs
-from rlpyt.cli.target import Target, option_words
+from rlpyt.cli.target import Target, env_override, option_words
 from rlpyt.cli.train import add_runner_options
 from rlpyt.launch.afterwards import report_on
 from rlpyt.launch.child import run_command
@@ -104,10 +104,7 @@ def _count(text: str) -> int:
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
-    if args.env is not None and "=" in args.env:
-        overrides = [args.env, *overrides]
-    elif args.env is not None:
-        overrides = [f"env={args.env}", *overrides]
+    overrides = [*env_override(args.env), *overrides]
     if Path(args.target).is_dir():
         return _go_on(Path(args.target), args, overrides)
     if args.seed:

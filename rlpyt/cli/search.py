@@ -15,7 +15,7 @@ from rlpyt.cli.preflight import checked_runner
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.search_arguments import add_search_arguments
 from rlpyt.cli.space_words import space_of
-from rlpyt.cli.target import Target, option_words
+from rlpyt.cli.target import Target, env_override, option_words
 from rlpyt.evaluation.run_scores import ScoreRule
 from rlpyt.evaluation.runs import short_name
 from rlpyt.launch.affinity import get_n_run_slots
@@ -44,10 +44,7 @@ _FRESH = 10  # seeds to train the best with
 
 
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
-    if args.env is not None and "=" in args.env:
-        overrides = [args.env, *overrides]
-    elif args.env is not None:
-        overrides = [f"env={args.env}", *overrides]
+    overrides = [*env_override(args.env), *overrides]
     target = Target.parse(args.target)
     build = partial(checked_runner, target, args, overrides)
     is_script = target.kind == "script"

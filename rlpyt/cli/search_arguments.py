@@ -4,11 +4,10 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from rlpyt.cli.arguments import add_output_options, positive, seed
+from rlpyt.cli.arguments import add_output_options, add_score_options, positive, seed
 from rlpyt.cli.grid_words import seeds_of
 from rlpyt.cli.space_words import FORMS
 from rlpyt.cli.train import add_runner_options
-from rlpyt.evaluation.run_scores import ScoreKind
 from rlpyt.search.plan import Method
 
 __all__ = ["add_search_arguments"]
@@ -60,19 +59,7 @@ def _add_score_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--search-seed", type=seed, default=0, metavar="N", help="of the values (default 0)"
     )
-    group.add_argument(
-        "--score",
-        default="final",
-        metavar="KIND",
-        help=f"of a run: {', '.join(get_args(ScoreKind))} (default final: its mean over the last "
-        "tenth of the steps; auc: over all)",
-    )
-    group.add_argument(
-        "--y",
-        default="ReturnAverage",
-        metavar="COLUMN",
-        help="of progress.csv, higher is better (default ReturnAverage)",
-    )
+    add_score_options(group)
 
 
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:

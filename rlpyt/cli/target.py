@@ -16,7 +16,7 @@ from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.config import flatten_config
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["Target", "option_words", "run_options"]
+__all__ = ["Target", "env_override", "option_words", "run_options"]
 
 _ENV_KEYS = ("env", "sampler.env", "env.id", "sampler.env.id")
 _EXPERIMENTS = "EXPERIMENTS"  # of a file of experiments: name to function
@@ -124,6 +124,13 @@ class Target:
             what = f"{name}() of {self.path} returns {type(runner).__name__}, not a runner"
             raise RlpytError("usage", what, hint="return a MinibatchRl, SyncRl or AsyncRl")
         return runner
+
+
+def env_override(env: str | None) -> list[str]:
+    """The second argument of a command, ENV, as an override; it may be one already."""
+    if env is None:
+        return []
+    return [env if "=" in env else f"env={env}"]
 
 
 def _option_parser() -> argparse.ArgumentParser:
