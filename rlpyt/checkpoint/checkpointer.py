@@ -18,9 +18,9 @@ from rlpyt.checkpoint.files import (
     temporary_path,
     write_checkpoint,
 )
-from rlpyt.checkpoint.lock import is_alive
 from rlpyt.checkpoint.manifest import Manifest
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.processes import is_alive
 
 __all__ = ["Checkpointer"]
 

@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.processes import is_alive
 
-__all__ = ["RunLock", "is_alive"]
+__all__ = ["RunLock"]
 
 _NAME = ".lock"
 _PATIENCE = (
@@ -132,14 +133,3 @@ def _is_running(holder: dict[str, Any]) -> bool:
     if not isinstance(pid, int):
         return False
     return holder.get("host") != socket.gethostname() or is_alive(pid)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process with id ``pid`` runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True

@@ -6,11 +6,9 @@ import sys
 from dataclasses import replace
 
 from rlpyt.cli.main import run_program
-from rlpyt.cli.rundir import draw_curve
+from rlpyt.cli.resume import train_into
 from rlpyt.cli.target import Target, run_options
 from rlpyt.launch.launched import LaunchedRun
-from rlpyt.logging.logger import Logger
-from rlpyt.runners.continued import train_or_continue
 
 __all__ = ["main"]
 
@@ -28,21 +26,7 @@ def _run() -> int:
     runner = run.affinity.assign(replace(runner, seed=run.run_ID))
     if args.device != "auto":
         runner = replace(runner, device=args.device)
-    logger = Logger(
-        run.run_dir,
-        target.chosen(run.variant),
-        run.run_ID,
-        tensorboard=not args.no_tensorboard,
-        sinks=args.sink,
-        console=not args.quiet,
-        resume=True,
-    )
-    try:
-        if train_or_continue(runner, logger) and not args.no_plot:
-            logger.text(draw_curve(run.run_dir), runner.n_itr)
-    finally:
-        logger.close()
-    return 0
+    return train_into(run.run_dir, runner, args, target.chosen(run.variant), run.run_ID)
 
 
 if __name__ == "__main__":

@@ -148,13 +148,7 @@ def check_room(runners: Sequence[BaseRunner], runs_each: int, slots: int, direct
     Raises:
         RlpytError: ``memory`` or ``disk``, where that is more than there is.
     """
-    known: dict[str, RunSize] = {}
-    sizes = []
-    for runner in runners:
-        key = _size_key(runner)
-        if key not in known:
-            known[key] = size_of(runner)
-        sizes.append(known[key])
+    sizes = _sizes(runners)
     most = sorted((size.memory for size in sizes for _ in range(runs_each)), reverse=True)
     memory, disk = sum(most[:slots]), runs_each * sum(size.disk for size in sizes)
     free_memory = available_memory()
@@ -177,6 +171,18 @@ def check_room(runners: Sequence[BaseRunner], runs_each: int, slots: int, direct
     of = "" if free_memory is None else f" of {readable(free_memory)}"
     on_disk = f"{readable(disk)} of {readable(free_disk)} on disk"
     return f"at most {readable(memory)}{of} of memory, {on_disk}"
+
+
+def _sizes(runners: Sequence[BaseRunner]) -> list[RunSize]:
+    """Of each; the same settings are looked at once."""
+    known: dict[str, RunSize] = {}
+    sizes = []
+    for runner in runners:
+        key = _size_key(runner)
+        if key not in known:
+            known[key] = size_of(runner)
+        sizes.append(known[key])
+    return sizes
 
 
 def _check_shared_memory(path: Path = Path("/dev/shm")) -> None:

@@ -15,7 +15,7 @@ from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.continued import train_or_continue
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["COMMAND", "continue_run"]
+__all__ = ["COMMAND", "continue_run", "train_into"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,19 +43,27 @@ def continue_run(run_dir: Path, runner: BaseRunner, args: argparse.Namespace) ->
     or from the start where it has none yet.
     """
     params = load_params(run_dir)
+    name, run_ID = str(params.get("name", "run")), int(params.get("run_ID", 0))
+    return train_into(run_dir, runner, args, name, run_ID)
+
+
+def train_into(
+    run_dir: Path, runner: BaseRunner, args: argparse.Namespace, name: str, run_ID: int
+) -> int:
+    """Train the run ``<name>_<run_ID>`` into ``run_dir``, which may hold a part of it already, and
+    draw its curve; ``args`` has the options of :func:`add_output_options`.
+    """
     logger = Logger(
         run_dir,
-        str(params.get("name", "run")),
-        int(params.get("run_ID", 0)),
+        name,
+        run_ID,
         tensorboard=not args.no_tensorboard,
         sinks=args.sink,
         console=not args.quiet,
         resume=True,
     )
     try:
-        if not train_or_continue(runner, logger):
-            return 0
-        if not args.no_plot:
+        if train_or_continue(runner, logger) and not args.no_plot:
             logger.text(draw_curve(run_dir), runner.n_itr)
     finally:
         logger.close()

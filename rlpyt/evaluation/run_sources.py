@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final, get_args
 
-from rlpyt.checkpoint.lock import is_alive
 from rlpyt.evaluation.labels import setting_labels
 from rlpyt.evaluation.runs import (
     algorithm_name,
@@ -24,6 +23,7 @@ from rlpyt.launch.attendance import LauncherRecord
 from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import QueuedRun
 from rlpyt.utils.config import flatten_config
+from rlpyt.utils.processes import is_alive
 
 __all__ = ["LIVE_STATES", "FolderSource", "FoundRun", "LiveState", "QueueSource", "RunSource"]
 

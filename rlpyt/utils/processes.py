@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, final
 
-__all__ = ["ProcessIdentity", "ends_with_parent", "this_host"]
+__all__ = ["ProcessIdentity", "ends_with_parent", "is_alive", "this_host"]
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
@@ -64,17 +64,18 @@ def _start(pid: int) -> str | None:
     except OSError:
         if Path("/proc/self/stat").exists():
             return None
-        return "" if _answers(pid) else None
+        return "" if is_alive(pid) else None
     return None if after_name[0] in "ZX" else after_name[19]
 
 
-def _answers(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process with id ``pid`` is on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        return True  # another user's
     return True
 
 
