@@ -99,9 +99,10 @@ class Samples(NamedArrayTuple):
 
     ``prev_action`` and ``action`` are two views, one step apart, of one array (``prev_reward`` and
     ``reward`` too); at ``reset`` the previous values belong to the episode before and count as
-    zero. ``final_observation`` is meaningful only where ``truncated`` or ``terminated``; its other
-    pages are never touched. ``bootstrap_value`` is V of the true next observation where
-    ``truncated``, and at the last step; elsewhere zero.
+    zero. ``final_observation`` is meaningful only where ``truncated`` or ``terminated``, and in the
+    last row, where it is the observation after the batch; its other rows are never touched.
+    ``bootstrap_value`` is V of the true next observation where ``truncated``, and at the last step;
+    elsewhere zero.
     """
 
     observation: Any

@@ -1,6 +1,7 @@
 """What every test gets: a fixed global generator, one thread, and a look at what it left behind."""
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from warm_python import server_pid
 
 _HELPERS = ("resource_tracker", "forkserver", "compile_worker")  # outlive a test on purpose
 
@@ -28,7 +30,20 @@ def _children() -> dict[int, str]:
             text = command.read_bytes().decode(errors="replace") if command.exists() else ""
             if not any(word in text for word in _HELPERS):
                 found.setdefault(int(pid), text.replace("\0", " ") or "(ended, not waited for)")
-    return found
+    return {pid: command for pid, command in found.items() if pid != server_pid()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processes_need_not_import() -> Iterator[None]:
+    """The fork server imports what ranks and learners take a second or two for, each of them."""
+    preload = multiprocessing.forkserver.set_forkserver_preload
+
+    def with_more(names: list[str]) -> None:
+        preload([*names, "torch._dynamo", "rlpyt.cli.main"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multiprocessing.forkserver, "set_forkserver_preload", with_more)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +65,7 @@ def leaves_nothing_behind() -> Iterator[None]:
     assert threads == 1, f"the test left torch with {threads} threads"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def apart() -> Iterator[Callable[..., Any]]:
     """``apart(function, *args)`` in another process: once jax has run, this one must not fork."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -25,6 +25,7 @@ ORDER = (
     "ops",
     "envs",
     "models",
+    "augment",
     "replays",
     "rewards",
     "agents",

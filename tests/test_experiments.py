@@ -15,11 +15,13 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from rlpyt.algos import PEARL
 from rlpyt.algos.dqn import QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.data import EnvSpaces
 from rlpyt.envs import AtariConfig, EnvConfig, peek_spaces
 from rlpyt.envs.gym import find_spec as find_env
+from rlpyt.replays import TaskReplay
 from rlpyt.runners import MinibatchRl
 from rlpyt.utils.config import config_dict
 from rlpyt.utils.errors import RlpytError
@@ -78,6 +80,8 @@ def smaller(runner: MinibatchRl) -> MinibatchRl:
     algo = runner.algo
     if isinstance(algo, QAlgorithm | QpgAlgorithm):
         algo = replace(algo, replay=replace(algo.replay, size=10_000))
+    elif isinstance(algo, PEARL):
+        algo = replace(algo, replay=TaskReplay(size=1_000))
     return replace(runner, algo=algo, device="cpu")
 
 

@@ -2,6 +2,7 @@
 
 from rlpyt.agents.base import Actor, Agent
 from rlpyt.agents.dqn import DqnAgent, DqnAgentInfo, EpsilonGreedy
+from rlpyt.agents.pearl import Conditioned, PearlAgent, PearlInfo, PearlState
 from rlpyt.agents.pg import AgentInfo, PgAgent, PgEvaluation
 from rlpyt.agents.qpg import QpgAgent, QpgAgentInfo
 from rlpyt.agents.qpg_exploration import QpgExploration
@@ -10,9 +11,13 @@ __all__ = [
     "Actor",
     "Agent",
     "AgentInfo",
+    "Conditioned",
     "DqnAgent",
     "DqnAgentInfo",
     "EpsilonGreedy",
+    "PearlAgent",
+    "PearlInfo",
+    "PearlState",
     "PgAgent",
     "PgEvaluation",
     "QpgAgent",

@@ -199,6 +199,10 @@ class QpgAgent(Agent):
             train: With batch renormalisation: by the batch's statistics, and take them in.
         """
         params, _state = (self.model if model is None else model)(*inputs, state, train)
+        return self.sample_from(params, noise)
+
+    def sample_from(self, params: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`sample`, of the policy's parameters [..., 2 dim]: μ and log σ."""
         unit, log_prob = sample_unit_gaussian(params, noise, *self.log_std_range)
         return self._scale.from_unit(unit), log_prob
 

@@ -2,6 +2,7 @@
 
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN
+from rlpyt.algos.meta import PEARL
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg import A2C, APPO, IMPALA, PPO
 from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, Temperature
@@ -14,6 +15,7 @@ __all__ = [
     "DQN",
     "IMPALA",
     "IQN",
+    "PEARL",
     "PPO",
     "PQN",
     "QRDQN",

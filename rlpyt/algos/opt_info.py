@@ -10,7 +10,7 @@ from torch import Tensor
 from rlpyt.data import OptInfo
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["opt_info"]
+__all__ = ["opt_info", "step_info"]
 
 
 def opt_info(
@@ -39,3 +39,10 @@ def opt_info(
             "the newest checkpoint is from before",
         )
     return dict(zip([*losses[0]._fields, norm_name], columns, strict=True))
+
+
+def step_info(steps: Sequence[tuple[NamedTuple, Tensor]], norm_name: str) -> OptInfo:
+    """As :func:`opt_info`, of each step's losses and its gradient's norm."""
+    return opt_info(
+        [losses for losses, _norm in steps], [norm for _losses, norm in steps], norm_name
+    )

@@ -42,7 +42,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--best", action="store_true", help="the best checkpoint instead of the newest"
     )
     parser.add_argument(
-        "--stochastic", action="store_true", help="sample actions instead of taking the mode"
+        "--stochastic",
+        action="store_true",
+        help="sample actions instead of taking the mode (the run's evaluator may say so too)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--video", type=Path, metavar="FILE.mp4", help="also record one episode")
@@ -76,16 +78,16 @@ def _evaluate(run_dir: Path, args: argparse.Namespace) -> dict[str, Any]:
         evaluator.shutdown()
     result = _result(trajs, manifest, seed)
     if args.video is not None:
-        video = record_video(runner, args.video, seed=seed, greedy=not args.stochastic)
+        video = record_video(runner, args.video, seed=seed, greedy=evaluator.greedy)
         result["video"] = str(video)
     return result
 
 
 def _evaluator(runner: BaseRunner, args: argparse.Namespace) -> Evaluator:
     """The run's own evaluator, where it has one, for the episodes asked for."""
-    n_envs, greedy = min(10, args.episodes), not args.stochastic
     own = Evaluator() if runner.evaluator is None else runner.evaluator
-    return replace(own, episodes=args.episodes, n_envs=n_envs, greedy=greedy)
+    greedy = own.greedy and not args.stochastic
+    return replace(own, episodes=args.episodes, n_envs=min(10, args.episodes), greedy=greedy)
 
 
 def _load_agent(runner: BaseRunner, run_dir: Path, args: argparse.Namespace) -> Manifest:

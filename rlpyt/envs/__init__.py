@@ -6,6 +6,7 @@ from rlpyt.envs.build import EnvConfig, build_env, build_vector_env, peek_spaces
 from rlpyt.envs.check import check_env
 from rlpyt.envs.check_report import EnvReport, Finding, print_report
 from rlpyt.envs.classic import masked_velocity_cartpole
+from rlpyt.envs.context_trials import ContextTrials, Draw, Phase
 from rlpyt.envs.gym import env_name, make_env
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.memory_corridor import MemoryCorridor
@@ -31,13 +32,15 @@ from rlpyt.envs.tasks import (
     task_env,
 )
 from rlpyt.envs.trials import TRIAL_INFO_KEYS, Trials, TrialTrajInfo
-from rlpyt.envs.vector import StatefulEnv, VectorEnv
+from rlpyt.envs.vector import PlannedEnv, StatefulEnv, VectorEnv
 
 __all__ = [
     "TRIAL_INFO_KEYS",
     "AtariConfig",
     "AtariTrajInfo",
     "AtariVectorEnv",
+    "ContextTrials",
+    "Draw",
     "EnvConfig",
     "EnvReport",
     "Finding",
@@ -45,6 +48,8 @@ __all__ = [
     "MemoryCorridor",
     "Move",
     "NativeVectorEnv",
+    "Phase",
+    "PlannedEnv",
     "PointRobot",
     "RandomizedDynamics",
     "Robot",

@@ -114,8 +114,9 @@ def build_vector_env(
     seed: int,
     stream: Stream = Stream.ENV,
     auto_reset: bool = True,
+    total_envs: int | None = None,
 ) -> VectorEnv:
-    """The environments with these global indices.
+    """The environments with these global indices, out of ``total_envs``; ``None``: just these.
 
     Raises:
         RlpytError: for options that a native vector environment cannot honour.
@@ -129,6 +130,7 @@ def build_vector_env(
             auto_reset=auto_reset,
             info_keys=config.info_keys,
             description=config_dict(config),
+            total_envs=total_envs,
         )
     return _build_native(config, env_indices, seed=seed, stream=stream, auto_reset=auto_reset)
 

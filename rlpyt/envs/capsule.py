@@ -70,6 +70,7 @@ def capsule_from_history(
     n_envs: int | None = None,
     steps: int | None = None,
     task: Mapping[str, Any] | None = None,
+    total_envs: int | None = None,
 ) -> dict[str, Any]:
     """The capsule of an environment, also of one in a process that can say nothing any more.
 
@@ -89,6 +90,7 @@ def capsule_from_history(
         n_envs: how many a native vector environment has; ``None`` for one environment.
         steps: how many actions there were, where ``actions`` is ``None``.
         task: what it had to do, of an environment with tasks (:class:`rlpyt.envs.tasks.TaskEnv`).
+        total_envs: of the run, which decide about a plan (:class:`rlpyt.envs.vector.PlannedEnv`).
     """
     episode_seed = None if episode is None else seed_int(seed, stream, env_index, episode)
     return {
@@ -103,6 +105,7 @@ def capsule_from_history(
         "episode_seed": episode_seed,
         "reset_options": None,
         "task": None if task is None else plain_task(task),
+        "total_envs": total_envs,
         "auto_reset": auto_reset,
         "steps": steps if actions is None else len(actions),
         "actions": None if actions is None else encode_actions(actions),

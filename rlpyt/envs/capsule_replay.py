@@ -136,6 +136,7 @@ def _build(capsule: Mapping[str, Any], config: EnvConfig) -> VectorEnv:
         seed=capsule["seed"],
         stream=Stream[capsule["stream"]],
         auto_reset=capsule["auto_reset"],
+        total_envs=capsule.get("total_envs"),
     )
 
 

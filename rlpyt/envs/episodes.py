@@ -3,7 +3,7 @@ fails.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, final
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from rlpyt.envs.capsule import capsule_from_history
 from rlpyt.envs.edge import raised_by
-from rlpyt.envs.tasks import TaskEnv, find_task_env
-from rlpyt.envs.vector import NOBODY, StatefulEnv
+from rlpyt.envs.tasks import TaskEnv, find_task_env, parts_of
+from rlpyt.envs.vector import NOBODY, PlannedEnv, StatefulEnv
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int
@@ -35,20 +35,39 @@ class Episodes:
     stream: Stream
     auto_reset: bool
     description: Mapping[str, Any] | None
+    total_envs: int  # of the whole run
     number: list[int] = field(init=False)  # -1 before the first
     actions: list[list[Any]] = field(init=False)
     cell: Any = field(default_factory=lambda: [NOBODY])  # see VectorEnv.watch
     task_envs: list[TaskEnv | None] = field(init=False)  # what has tasks in each row's environment
+    _planned: list[PlannedEnv | None] = field(init=False)  # and what follows a plan
 
     def __post_init__(self) -> None:
         self.number = [-1] * len(self.env_indices)
         self.actions = [[] for _ in self.env_indices]
         self.task_envs = [None] * len(self.env_indices)
+        self._planned = [None] * len(self.env_indices)
+
+    def know(self, envs: Sequence[gymnasium.Env[Any, Any]]) -> list[TaskEnv | None]:
+        """Find out what follows a plan in the rows' environments; and what has tasks, returned."""
+        self.task_envs = [find_task_env(env) for env in envs]
+        self._planned = [
+            next((part for part in parts_of(env) if isinstance(part, PlannedEnv)), None)
+            for env in envs
+        ]
+        return self.task_envs
 
     def begin(self, i: int) -> int:
         """Count the next episode of row ``i``; its seed."""
         self.number[i] += 1
         self.actions[i].clear()
+        return self._announce(i)
+
+    def _announce(self, i: int) -> int:
+        """Tell row ``i``'s environment which episode it is, where it wants to know; its seed."""
+        planned = self._planned[i]
+        if planned is not None:
+            planned.plan_episode(self.number[i] * self.total_envs + self.env_indices[i])
         return self.seed_of(i)
 
     def seed_of(self, i: int) -> int:
@@ -66,7 +85,7 @@ class Episodes:
         try:
             if task_env is not None and "task" in saved:
                 task_env.set_task(saved["task"])
-            first, _info = env.reset(seed=self.seed_of(i))
+            first, _info = env.reset(seed=self._announce(i))
             if isinstance(env, StatefulEnv):
                 method = "set_state"
                 taken.extend(saved["actions"])
@@ -118,6 +137,7 @@ class Episodes:
             failure=failure,
             auto_reset=self.auto_reset,
             task=None if task_env is None else task_env.get_task(),
+            total_envs=self.total_envs,
         )
 
 

@@ -17,7 +17,6 @@ from rlpyt.envs.batched import zero_row
 from rlpyt.envs.edge import FiniteCheck, bad_scalar, raised_by, without_limit, write_info, writer
 from rlpyt.envs.episodes import Episodes, episode_state, warn_unless_equal
 from rlpyt.envs.spaces import action_from_tree, random_action, space_children
-from rlpyt.envs.tasks import find_task_env
 from rlpyt.envs.vector import NOBODY, VectorEnv
 from rlpyt.utils.buffer import buffer_map, leaves
 from rlpyt.utils.errors import RlpytError
@@ -49,13 +48,12 @@ class LoopVectorEnv(VectorEnv):
         auto_reset: bool = True,
         info_keys: tuple[str, ...] = (),
         description: Mapping[str, Any] | None = None,
+        total_envs: int | None = None,
     ) -> None:
-        """Make one environment for each global index of ``env_indices``.
-
-        ``description`` is ``config_dict`` of what ``make`` makes, for crash capsules.
+        """Make one environment for each global index of ``env_indices``, out of ``total_envs``
+        (``None``: just these); ``description`` is ``config_dict`` of what ``make`` makes.
         """
-        self.n_envs = len(env_indices)
-        self.env_indices = tuple(env_indices)
+        self.n_envs, self.env_indices = len(env_indices), tuple(env_indices)
         self.auto_reset = auto_reset
         self._seed, self._info_keys = seed, info_keys
         self._episodes = Episodes(
@@ -64,13 +62,12 @@ class LoopVectorEnv(VectorEnv):
             stream=stream,
             auto_reset=auto_reset,
             description=description,
+            total_envs=total_envs or len(env_indices),
         )
         made = [self._construct(i, make) for i in range(self.n_envs)]
-        self._envs = [env for env, _limit in made]
-        self._limits = [limit for _env, limit in made]
-        self.task_envs = self._episodes.task_envs = [find_task_env(env) for env in self._envs]
-        first = self._envs[0]
-        self.spaces = EnvSpaces(first.observation_space, first.action_space)
+        self._envs, self._limits = [env for env, _ in made], [limit for _, limit in made]
+        self.task_envs = self._episodes.know(self._envs)
+        self.spaces = EnvSpaces(self._envs[0].observation_space, self._envs[0].action_space)
         self._write = writer(self.spaces.observation)
         self._idle = np.zeros(self.n_envs, dtype=bool)
         self._waiting = False  # whether any is idle

@@ -4,7 +4,7 @@ A task is a dict of plain numbers and float64 arrays. It pickles, it stands in a
 :func:`plain_task` makes it data for JSON, which ``set_task`` takes back to the last bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -17,6 +17,7 @@ __all__ = [
     "TaskEnv",
     "checked_task",
     "find_task_env",
+    "parts_of",
     "plain_task",
     "same_task",
     "task_env",
@@ -50,12 +51,18 @@ def find_task_env(env: gymnasium.Env[Any, Any]) -> TaskEnv | None:
     """The outermost part of ``env`` that has tasks: itself, one of its wrappers, or what these
     wrap; ``None`` where there is none.
     """
-    while True:
-        if isinstance(env, TaskEnv):
-            return env
-        if not isinstance(env, gymnasium.Wrapper):
-            return None
+    for part in parts_of(env):
+        if isinstance(part, TaskEnv):
+            return part
+    return None
+
+
+def parts_of(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
+    """``env`` and, where it is a wrapper, what it wraps, from the outside in."""
+    yield env
+    while isinstance(env, gymnasium.Wrapper):
         env = env.env
+        yield env
 
 
 def task_env(env: gymnasium.Env[Any, Any]) -> TaskEnv:

@@ -151,7 +151,12 @@ class TrialTrajInfo(TrajInfo):
 
     FirstEpisodeReturn: float = 0.0
     LastEpisodeReturn: float = 0.0
-    _last: int = field(default=0)  # number of the episode that LastEpisodeReturn is of
+    _returns: list[float] = field(default_factory=list)
+
+    @property
+    def returns(self) -> list[float]:
+        """Of each episode so far."""
+        return self._returns
 
     def extend(self, fragment: Samples) -> None:
         """Take in ``n`` consecutive steps of the trial: numpy arrays [n, ...]."""
@@ -160,10 +165,9 @@ class TrialTrajInfo(TrajInfo):
         if info is None or TRIAL_INFO_KEYS[0] not in info:
             hint = "set EnvConfig(info_keys=TRIAL_INFO_KEYS) in the sampler"
             raise RlpytError("config", "the episode of a trial is not recorded", hint=hint)
-        numbers: Any = np.asarray(info.trial_episode).reshape(-1)
-        reward = np.asarray(fragment.reward, dtype=np.float64)
-        self.FirstEpisodeReturn += float(reward[numbers == 0].sum())
-        last = int(numbers[-1])
-        if last > self._last:
-            self._last, self.LastEpisodeReturn = last, 0.0
-        self.LastEpisodeReturn += float(reward[numbers == last].sum())
+        numbers = np.asarray(info.trial_episode).astype(np.int64).reshape(-1)
+        found = np.bincount(numbers, weights=np.asarray(fragment.reward, dtype=np.float64))
+        self._returns.extend([0.0] * (len(found) - len(self._returns)))
+        for number in range(int(numbers[0]), len(found)):
+            self._returns[number] += float(found[number])
+        self.FirstEpisodeReturn, self.LastEpisodeReturn = self._returns[0], self._returns[-1]

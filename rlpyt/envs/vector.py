@@ -11,7 +11,7 @@ import numpy as np
 
 from rlpyt.data import EnvSpaces, EnvStep
 
-__all__ = ["NOBODY", "StatefulEnv", "VectorEnv"]
+__all__ = ["NOBODY", "PlannedEnv", "StatefulEnv", "VectorEnv"]
 
 NOBODY = -1
 """In place of a row: no environment's method is running."""
@@ -28,6 +28,18 @@ class StatefulEnv(Protocol):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from ``state`` as if nothing had happened since."""
+
+
+@runtime_checkable
+class PlannedEnv(Protocol):
+    """An environment whose episodes follow a plan that all environments of a run share: each knows
+    what the others do, without a word between them.
+    """
+
+    def plan_episode(self, number: int) -> None:
+        """Before each reset: the episode to come is ``number`` of all. The first episodes of the n
+        environments are 0 to n - 1, in their order, the second ones n to 2 n - 1.
+        """
 
 
 class VectorEnv(ABC):

@@ -20,6 +20,7 @@ from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
 from rlpyt.models.resnet import ImpalaResNet
 from rlpyt.models.rnn import Recurrent, RnnKind
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
+from rlpyt.models.value import ValueModel
 
 __all__ = [
     "BatchRenorm",
@@ -56,6 +57,7 @@ __all__ = [
     "RunningMeanStd",
     "Trunk",
     "TrunkOptions",
+    "ValueModel",
     "convolution_encoder",
     "encoder_for",
     "has_noise",

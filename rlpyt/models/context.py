@@ -14,8 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rlpyt.models.encoder import Encoder, encoder_for
-from rlpyt.models.mlp import Mlp
-from rlpyt.ops.posterior import Gaussians, gaussian_product
+from rlpyt.models.mlp import Mlp, Nonlinearity
+from rlpyt.ops.posterior import (
+    Evidence,
+    Gaussians,
+    belief_from,
+    evidence_of,
+    total_evidence,
+)
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError
 
@@ -35,7 +41,9 @@ class Context(NamedArrayTuple):
 class ContextEncoder(nn.Module):
     """q(z | c) = Π_n N(z; f(c_n)), with f a multi-layer perceptron of a transition c_n.
 
-    f gives μ_n and, through softplus, σ_n². Without any transition it is the prior N(0, 1).
+    f gives μ_n and, through softplus, σ_n². Without any transition it is the prior N(0, 1). The
+    deterministic variant, without an information bottleneck, is certain of z = mean_n f(c_n), and
+    of 0 without any transition.
     """
 
     def __init__(
@@ -45,7 +53,9 @@ class ContextEncoder(nn.Module):
         action: Encoder,
         latent_size: int,
         hidden_sizes: Sequence[int],
+        nonlinearity: Nonlinearity,
         next_observation: bool,
+        deterministic: bool,
     ) -> None:
         """Of parts; :meth:`from_spaces` makes them."""
         super().__init__()
@@ -53,9 +63,11 @@ class ContextEncoder(nn.Module):
         self.action = action
         self.next_observation = next_observation
         self.latent_size = latent_size
+        self.deterministic = deterministic
         n_observations = 2 if next_observation else 1
         size = n_observations * observation.feature_size + action.feature_size + 1
-        self.network = Mlp(size, hidden_sizes, 2 * latent_size, "relu", init="default")
+        n_outputs = latent_size if deterministic else 2 * latent_size
+        self.network = Mlp(size, hidden_sizes, n_outputs, nonlinearity, init="default")
 
     @classmethod
     def from_spaces(
@@ -65,7 +77,9 @@ class ContextEncoder(nn.Module):
         *,
         latent_size: int = 5,
         hidden_sizes: Sequence[int] = (200, 200, 200),
+        nonlinearity: Nonlinearity = "relu",
         next_observation: bool = False,
+        deterministic: bool = False,
     ) -> Self:
         """Build for these spaces.
 
@@ -74,7 +88,9 @@ class ContextEncoder(nn.Module):
             action_space: Of the actions; discrete ones become one-hot.
             latent_size: Length of z.
             hidden_sizes: Hidden layers of f.
+            nonlinearity: Between them.
             next_observation: Whether f sees what followed, which tells dynamics apart.
+            deterministic: Whether z is certain, whatever the evidence.
 
         Raises:
             RlpytError: for a size below 1.
@@ -86,16 +102,18 @@ class ContextEncoder(nn.Module):
             action=encoder_for(action_space, image="flatten"),
             latent_size=latent_size,
             hidden_sizes=hidden_sizes,
+            nonlinearity=nonlinearity,
             next_observation=next_observation,
+            deterministic=deterministic,
         )
 
     def forward(self, context: Context, valid: Tensor | None = None) -> Gaussians:
         """The belief after the transitions, [..., latent_size]; ``valid`` [..., N] bool: those that
         count, ``None``: all.
         """
-        return gaussian_product(self.factors(context), valid)
+        return self.belief(total_evidence(self.evidence(context), valid))
 
-    def factors(self, context: Context) -> Gaussians:
+    def evidence(self, context: Context) -> Evidence:
         """What each transition says by itself, [..., N, latent_size].
 
         Raises:
@@ -112,5 +130,14 @@ class ContextEncoder(nn.Module):
                 hint = "record next observations, or build with next_observation=False"
                 raise RlpytError("config", "the context has no next_observation", hint=hint)
             parts.append(self.observation(context.next_observation))
-        mean, spread = self.network(torch.cat(parts, dim=-1)).chunk(2, dim=-1)
-        return Gaussians(mean=mean, var=functional.softplus(spread))
+        dtype = next(self.network.parameters()).dtype
+        outputs = self.network(torch.cat([part.to(dtype) for part in parts], dim=-1))
+        if self.deterministic:
+            return Evidence(torch.ones_like(outputs), outputs)
+        mean, spread = outputs.chunk(2, dim=-1)
+        return evidence_of(Gaussians(mean=mean, var=functional.softplus(spread)))
+
+    def belief(self, total: Evidence) -> Gaussians:
+        """What all the evidence comes to, [..., latent_size] of such sums."""
+        found = belief_from(total)
+        return found._replace(var=torch.zeros_like(found.var)) if self.deterministic else found

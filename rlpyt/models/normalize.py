@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rlpyt.envs.spaces import space_items
 from rlpyt.models.conv2d import is_image
+from rlpyt.utils.buffer import leaf_at, replace_leaf
 from rlpyt.utils.world import World
 
 __all__ = ["ObservationNormalizer", "RunningMeanStd"]
@@ -110,8 +111,8 @@ class ObservationNormalizer(nn.Module):
         """The observation tree with its float vectors normalised."""
         for path, statistics in zip(self.paths, self.statistics, strict=True):
             assert isinstance(statistics, RunningMeanStd)
-            normalized = statistics.normalize(_leaf(observation, path), self.clip)
-            observation = _replaced(observation, path, normalized)
+            normalized = statistics.normalize(leaf_at(observation, path), self.clip)
+            observation = replace_leaf(observation, path, normalized)
         return observation
 
     def update(
@@ -122,22 +123,9 @@ class ObservationNormalizer(nn.Module):
         """
         for path, statistics in zip(self.paths, self.statistics, strict=True):
             assert isinstance(statistics, RunningMeanStd)
-            statistics.update(_leaf(observation, path), valid, world)
+            statistics.update(leaf_at(observation, path), valid, world)
 
 
 def _is_normalized(path: str, space: Space[Any]) -> bool:
     floating = isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
     return floating and not is_image(space) and path != "action_mask"
-
-
-def _leaf(tree: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        tree = getattr(tree, name)
-    return tree
-
-
-def _replaced(tree: Any, path: tuple[str, ...], leaf: Tensor) -> Any:
-    if not path:
-        return leaf
-    child = _replaced(getattr(tree, path[0]), path[1:], leaf)
-    return tree._replace(**{path[0]: child})

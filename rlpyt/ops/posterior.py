@@ -9,7 +9,16 @@ from torch import Tensor
 
 from rlpyt.utils.collections import NamedArrayTuple
 
-__all__ = ["Gaussians", "gaussian_product", "sample_gaussians", "standard_normal_kl"]
+__all__ = [
+    "Evidence",
+    "Gaussians",
+    "belief_from",
+    "evidence_of",
+    "gaussian_product",
+    "sample_gaussians",
+    "standard_normal_kl",
+    "total_evidence",
+]
 
 _LEAST_VARIANCE = 1e-7  # of a factor
 
@@ -19,6 +28,26 @@ class Gaussians(NamedArrayTuple):
 
     mean: Tensor
     var: Tensor  # σ², shaped as ``mean``
+
+
+class Evidence(NamedArrayTuple):
+    """What observations say, as sums: that of several is the sum of theirs, zeros are none."""
+
+    weight: Tensor  # Σ 1/σ²
+    weighted: Tensor  # Σ μ/σ², shaped as ``weight``
+
+
+def evidence_of(factors: Gaussians) -> Evidence:
+    """What each factor says; variances below 1e-7 count as that."""
+    weight = 1.0 / factors.var.clamp(min=_LEAST_VARIANCE)
+    return Evidence(weight, weight * factors.mean)
+
+
+def belief_from(evidence: Evidence) -> Gaussians:
+    """μ = Σ(μ/σ²) / Σ(1/σ²), σ² = 1 / Σ(1/σ²); without evidence the prior, N(0, 1)."""
+    is_prior = evidence.weight == 0
+    var = 1.0 / torch.where(is_prior, torch.ones_like(evidence.weight), evidence.weight)
+    return Gaussians(mean=var * evidence.weighted, var=var)
 
 
 def gaussian_product(factors: Gaussians, valid: Tensor | None = None) -> Gaussians:
@@ -35,13 +64,16 @@ def gaussian_product(factors: Gaussians, valid: Tensor | None = None) -> Gaussia
     Returns:
         [..., D].
     """
-    precision = 1.0 / factors.var.clamp(min=_LEAST_VARIANCE)
+    return belief_from(total_evidence(evidence_of(factors), valid))
+
+
+def total_evidence(evidence: Evidence, valid: Tensor | None = None) -> Evidence:
+    """The sum over N of [..., N, D], where ``valid`` [..., N] bool (``None``: of all): [..., D]."""
     if valid is not None:
-        precision = torch.where(valid.unsqueeze(-1), precision, torch.zeros_like(precision))
-    total = precision.sum(-2)
-    is_prior = total == 0
-    var = 1.0 / torch.where(is_prior, torch.ones_like(total), total)
-    return Gaussians(mean=var * (precision * factors.mean).sum(-2), var=var)
+        evidence = Evidence(
+            *(torch.where(valid.unsqueeze(-1), part, torch.zeros_like(part)) for part in evidence)
+        )
+    return Evidence(*(part.sum(-2) for part in evidence))
 
 
 def standard_normal_kl(posterior: Gaussians) -> Tensor:

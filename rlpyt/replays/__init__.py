@@ -6,6 +6,7 @@ from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.replays.storage import ArrayStorage, Storage
 from rlpyt.replays.sum_tree import SumTree
+from rlpyt.replays.tasks import TaskReplay, TaskTransitions
 
 __all__ = [
     "ArrayStorage",
@@ -16,4 +17,6 @@ __all__ = [
     "ReplaySequences",
     "Storage",
     "SumTree",
+    "TaskReplay",
+    "TaskTransitions",
 ]

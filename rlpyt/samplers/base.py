@@ -57,6 +57,7 @@ class CollectionSpec:
             seed=self.seed,
             stream=self.env_stream,
             auto_reset=self.mid_batch_reset,
+            total_envs=self.total_envs,
         )
 
     def tracker(self) -> TrajTracker:

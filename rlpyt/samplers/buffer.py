@@ -169,6 +169,14 @@ class SampleBuffer:
             valid_np=None if arrays.valid is None else arrays.valid[t].numpy(),
         )
 
+    def keep_following(self) -> None:
+        """The observation after the batch is the last final one, where no episode ended there."""
+        step, goes_on = self.rows[-1].env_step, ~self.rows[-1].next_reset_np
+        for kept, following in zip(
+            leaves(step.final_observation), leaves(step.observation), strict=True
+        ):
+            kept[goes_on] = following[goes_on]
+
     def clear_carry(self) -> None:
         """Nothing came before the next batch: every environment starts an episode."""
         for leaf in (*leaves(self.arrays.action), self.arrays.reward):

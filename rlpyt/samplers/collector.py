@@ -147,6 +147,7 @@ class Collector(BatchCollector):
             taken += 1
             counts[0] = taken
         acting.finish()
+        buffer.keep_following()
         self.meter.spent(act=act_seconds + clock() - stepped, env=env_seconds)
         return [] if self._tracker is None else self._tracker.finish(buffer.samples_np, start)
 

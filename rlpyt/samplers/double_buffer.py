@@ -64,26 +64,32 @@ class DoubleBuffer:
         self._filled[0] = count
 
     def write(self, itr: int, samples: Samples) -> None:
-        """Copy the batch of ``itr``; final observations only where an episode ended."""
+        """Copy the batch of ``itr``; final observations only where they mean something."""
         half = self.halves[itr % 2]
         rest = samples._replace(final_observation=None)
         for to, leaf in zip(
             leaves(half._replace(final_observation=None)), leaves(rest), strict=True
         ):
             to.copy_(leaf)
-        done = samples.done
-        if done.any():
-            for to, leaf in zip(
-                leaves(half.final_observation), leaves(samples.final_observation), strict=True
-            ):
-                to[done] = leaf[done]
+        meant = _meant(samples)
+        for to, leaf in zip(
+            leaves(half.final_observation), leaves(samples.final_observation), strict=True
+        ):
+            to[meant] = leaf[meant]
 
     def copied(self, itr: int) -> Samples:
-        """The batch of ``itr``, the same for the same run: what stood before where no episode ended
-        is left out of the final observations.
+        """The batch of ``itr``, the same for the same run: final observations are zero where they
+        mean nothing.
         """
         half = self.halves[itr % 2]
         copy: Samples = buffer_map(torch.clone, half)
         for leaf in leaves(copy.final_observation):
-            leaf[~half.done] = 0
+            leaf[~_meant(half)] = 0
         return copy
+
+
+def _meant(samples: Samples) -> Tensor:
+    """Where final observations mean something, bool [T, B]."""
+    meant = samples.done
+    meant[-1] = True
+    return meant

@@ -94,6 +94,7 @@ class ActionHistory:
             actions=actions,
             failure=failure,
             auto_reset=self._spec.mid_batch_reset,
+            total_envs=self._spec.total_envs,
         )
 
     def _taken(self, batches: list[Any], b: int, start: int, stop: int | None) -> list[Any]:

@@ -5,7 +5,7 @@ A *tree* is a tensor, an array, ``None``, or a NamedArrayTuple of trees.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ __all__ = [
     "fill_poison",
     "get_leading_dims",
     "infer_leading_dims",
+    "leaf_at",
     "leaves",
     "numpify_buffer",
+    "replace_leaf",
     "torchify_buffer",
 ]
 
@@ -56,6 +58,21 @@ def _collect_leaves(tree: Tree, found: list[Any]) -> None:
             _collect_leaves(node, found)
     elif tree is not None:
         found.append(tree)
+
+
+def leaf_at(tree: Tree, path: Sequence[str]) -> Any:
+    """The node of ``tree`` that these field names lead to; the tree itself without any."""
+    for name in path:
+        tree = getattr(tree, name)
+    return tree
+
+
+def replace_leaf(tree: Tree, path: Sequence[str], leaf: Any) -> Tree:
+    """``tree`` with ``leaf`` where these field names lead."""
+    if not path:
+        return leaf
+    child = replace_leaf(getattr(tree, path[0]), path[1:], leaf)
+    return tree._replace(**{path[0]: child})
 
 
 def buffer_from_example(

@@ -35,6 +35,7 @@ class Stream(IntEnum):
     EVAL_ACTION = 5
     DECORRELATE = 6
     TASK = 7
+    REWARD = 8
 
 
 def make_seed() -> int:

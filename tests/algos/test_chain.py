@@ -82,9 +82,21 @@ ALGOS = {
 }
 
 
-@pytest.mark.parametrize("mid_batch_reset", [True, False])
-@pytest.mark.parametrize("ends", [True, False])
-@pytest.mark.parametrize("algo", ALGOS)
+ALL_WAYS = ("a2c", "ppo")  # of the others, one way of each kind; all with the marker slow
+CASES = [
+    pytest.param(
+        algo,
+        ends,
+        mid_batch_reset,
+        marks=pytest.mark.slow if ends == mid_batch_reset and algo not in ALL_WAYS else (),
+    )
+    for algo in ALGOS
+    for ends in (True, False)
+    for mid_batch_reset in (True, False)
+]
+
+
+@pytest.mark.parametrize(("algo", "ends", "mid_batch_reset"), CASES)
 def test_values_reach_the_closed_form(algo, ends, mid_batch_reset):
     algo, n_itr = ALGOS[algo]
     env = EnvConfig(id=partial(Chain, ends), time_limit=4)

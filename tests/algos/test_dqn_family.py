@@ -80,7 +80,7 @@ def test_every_parameter_moves_and_the_target_follows(kind: str) -> None:
     runner = build(kind, 16)
     runner.train()  # nothing is learned from yet
     start = {n: p.clone() for n, p in runner.agent.model.named_parameters()}
-    runner = trained(kind, 640)
+    runner = trained(kind, 320)
     for name, parameter in runner.agent.model.named_parameters():
         assert not torch.equal(parameter, start[name]), name
     for name, parameter in runner.algo.target.named_parameters():
@@ -115,18 +115,18 @@ def test_it_goes_on_from_its_state(kind: str) -> None:
         runner.agent.initialize(runner.sampler.env_spaces(), seed=0, device=torch.device("cpu"))
         runner.sampler.initialize(runner.agent, seed=0)
         spec = runner.sampler.batch_spec
-        runner.algo.initialize(runner.agent, n_itr=60, batch_spec=spec, seed=0)
+        runner.algo.initialize(runner.agent, n_itr=30, batch_spec=spec, seed=0)
 
     def go_on(runner: MinibatchRl, itrs: range) -> None:
         for itr in itrs:
             samples, _ = runner.sampler.obtain_samples(itr)
             runner.algo.optimize_agent(itr, samples)
 
-    go_on(one, range(30))
+    go_on(one, range(20))
     for part in ("agent", "algo", "sampler"):
         getattr(other, part).load_state_dict(deepcopy(getattr(one, part).state_dict()))
     for runner in (one, other):
-        go_on(runner, range(30, 60))
+        go_on(runner, range(20, 30))
         runner.sampler.shutdown()
     theirs = dict(other.agent.model.named_parameters())
     for name, parameter in one.agent.model.named_parameters():

@@ -13,13 +13,15 @@ from gymnasium import spaces
 from toy_envs import CPU, copied
 
 from rlpyt import algos
-from rlpyt.algos import RlAlgorithm
+from rlpyt.agents import QpgAgent
+from rlpyt.algos import PEARL, RlAlgorithm
 from rlpyt.algos.dqn import QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.cli.presets import ALGORITHMS, default_runner
 from rlpyt.envs import EnvConfig
+from rlpyt.replays import TaskReplay
 
-N_ITR = 40
+N_ITR = 20
 
 
 class Varied(gymnasium.Env):
@@ -40,6 +42,26 @@ class Varied(gymnasium.Env):
         return observation, float(reward[0]), bool(self.np_random.random() < 0.1), False, {}
 
 
+class VariedTasks(Varied):
+    """With tasks that make no difference."""
+
+    def __init__(self) -> None:
+        super().__init__(box=True)
+
+    def sample_tasks(self, n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+        return [{"number": float(i)} for i in range(n)]
+
+    def set_task(self, task: Any) -> None:
+        """There is none."""
+
+    def get_task(self) -> dict[str, Any]:
+        return {"number": 0.0}
+
+
+def with_tasks() -> gymnasium.Env:
+    return gymnasium.wrappers.TimeLimit(VariedTasks(), 10)
+
+
 def box() -> gymnasium.Env:
     return Varied(box=True)
 
@@ -50,7 +72,8 @@ def discrete() -> gymnasium.Env:
 
 CONTINUOUS_ONLY = ("crossq", "ddpg", "redq", "td3", "tqc")
 CASES = [
-    *[(name, discrete, "none") for name in ALGORITHMS if name not in CONTINUOUS_ONLY],
+    *[(name, discrete, "none") for name in ALGORITHMS if name not in (*CONTINUOUS_ONLY, "pearl")],
+    ("pearl", with_tasks, "none"),
     *[(name, box, "none") for name in ("a2c", "appo", "impala", "ppo", "sac", *CONTINUOUS_ONLY)],
     *[(name, discrete, "lstm") for name in ("a2c", "appo", "impala", "ppo", "pqn")],
     *[(name, box, "gru") for name in ("ddpg", "td3", "sac")],
@@ -62,15 +85,20 @@ def small(name: str, env: Any, recurrent: Any) -> tuple[Any, Any, Any]:
     runner = default_runner(name, EnvConfig(id=env), recurrent)
     algo: Any = runner.algo
     agent = runner.agent
+    if isinstance(algo, PEARL):
+        return small_pearl(algo, runner)
     sizes: dict[str, Any] = {"hidden_sizes": (16, 16), "nonlinearity": "tanh"}
     if agent.model_kwargs.get("recurrent", "none") != "none":
         sizes["rnn_size"] = 8
     agent = replace(agent, model_kwargs={**agent.model_kwargs, **sizes})
     if isinstance(algo, QAlgorithm | QpgAlgorithm):
-        learned = algo.replay.sequence_length or 1
+        replay = replace(algo.replay, size=2_000)
+        if replay.sequence_length:
+            replay = replace(replay, sequence_length=6, burn_in=2, rnn_state_interval=2)
+        learned = replay.sequence_length or 1
         algo = replace(
             algo,
-            replay=replace(algo.replay, size=2_000),
+            replay=replay,
             batch_size=8,
             min_steps_learn=200,
             replay_ratio=2.0 * learned,
@@ -82,6 +110,25 @@ def small(name: str, env: Any, recurrent: Any) -> tuple[Any, Any, Any]:
     if hasattr(algo, "minibatches"):
         algo = replace(algo, minibatches=1, epochs=2)
     return algo, agent, replace(runner.sampler, batch_T=10, batch_B=4)
+
+
+def small_pearl(algo: PEARL, runner: Any) -> tuple[Any, Any, Any]:
+    algo = replace(
+        algo,
+        replay=TaskReplay(size=2_000),
+        batch_size=8,
+        train_steps=2,
+        nonlinearity="tanh",
+        min_steps_learn=0,
+        hidden_sizes=(16, 16),
+        learning_rate=1e-2,
+    )
+    agent = replace(
+        runner.agent,
+        policy=QpgAgent(model_kwargs={"hidden_sizes": (16, 16), "nonlinearity": "tanh"}),
+        encoder_kwargs={"hidden_sizes": (16,), "nonlinearity": "tanh"},
+    )
+    return algo, agent, replace(runner.sampler, batch_T=20, batch_B=2)
 
 
 def modules(value: Any, depth: int = 0) -> Iterator[torch.nn.Module]:

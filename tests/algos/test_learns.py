@@ -97,8 +97,15 @@ def test_names_a_number(algo):
     assert mean_return(algo, env, 40_000, init_log_std=-1.0) > -0.1  # at random: -6.7
 
 
-@pytest.mark.parametrize("recurrent", ["lstm", "gru"])
-@pytest.mark.parametrize("algo", ALGOS)
+@pytest.mark.parametrize(
+    ("algo", "recurrent"),
+    [
+        ("a2c", "lstm"),
+        ("ppo", "gru"),
+        pytest.param("a2c", "gru", marks=pytest.mark.learning),
+        pytest.param("ppo", "lstm", marks=pytest.mark.learning),
+    ],
+)
 def test_recalls_a_bit_with_memory(algo, recurrent):
     options = {"recurrent": recurrent, "rnn_size": 16, "hidden_sizes": (16,)}
     assert mean_return(algo, Recall, 24_000, **options) == 1.0

@@ -35,6 +35,7 @@ def test_ours_and_a_peer_take_the_steps_that_are_asked_for(tmp_path: Path) -> No
     assert "rlpyt, 1 thread / best peer, single file, CleanRL style, 1 thread" in printed
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_step_add_up_to_it(tmp_path: Path) -> None:
     printed, outcomes = run(tmp_path, "--split")
     measured = outcomes[0]["rounds"][0]

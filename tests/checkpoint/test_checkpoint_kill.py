@@ -3,10 +3,10 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import start
 
 import rlpyt.checkpoint.checkpointer
 
@@ -112,11 +112,13 @@ print(json.dumps({"boundary": every_boundary(root), "random": random_times(root,
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """The iteration that loads after each kill of a save of iteration 2 after 1."""
-    program = [sys.executable, "-c", PROGRAM, str(tmp_path_factory.mktemp("kill"))]
+    program = ["-c", PROGRAM, tmp_path_factory.mktemp("kill")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start(program, env=environment, **pipes)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return json.loads(out)
 
 
 def test_killed_at_every_boundary(outcome):

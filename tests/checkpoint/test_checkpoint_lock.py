@@ -5,13 +5,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from warm_python import start
 
 import rlpyt.checkpoint.lock
 from rlpyt.checkpoint.lock import RunLock
@@ -84,8 +84,8 @@ def test_path_that_is_a_file_is_named(tmp_path):
 
 
 def test_second_process_is_refused_and_killed_holder_is_replaced(tmp_path):
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)],
+    holder = start(
+        ["-c", HOLDER, tmp_path],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

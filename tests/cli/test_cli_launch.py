@@ -150,7 +150,8 @@ def test_runs_are_queued_once_launched_compared_and_told(capsys):
 
 
 def test_a_launch_that_is_gone_on_with_takes_no_settings(capsys):
-    assert main(["launch", "a2c", "CartPole-v1", "--out", "data", "--no-start"]) == 0
+    words = ["a2c", "CartPole-v1", "--steps", "2000", "--out", "data", "--no-start"]
+    assert main(["launch", *words]) == 0
     for more in (["algo.discount=0.9"], ["--steps", "5"], ["--seeds", "3"], ["--grid", "a=1"]):
         assert main(["launch", "data", *more]) == 2
         assert "has its runs already" in capsys.readouterr().err
@@ -193,7 +194,8 @@ def test_a_script_and_a_function_of_it_give_the_same_run(capsys):
 
 
 def test_stop_retry_and_requeue_from_the_command_line(capsys):
-    words = ["a2c", "CartPole-v1", "--seeds", "3", "--out", "data", "--no-start"]
+    words = ["a2c", "CartPole-v1", "--steps", "2000", "--seeds", "3"]
+    words += ["--out", "data", "--no-start"]
     assert main(["launch", *words]) == 0
     assert main(["stop", "data", "run_0", "3"]) == 0
     with Queue("data") as queue:

@@ -10,7 +10,6 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 import urllib.request
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from warm_python import start
 
 from rlpyt.cli.watch_screen import WatchScreen
 from rlpyt.cli.watch_table import bar, duration, quantity, runs_table, sparkline
@@ -331,9 +331,9 @@ class Terminal:
         self.before = termios.tcgetattr(self.slave)
         self.text = ""
         known = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
-        start = f"{code}\nimport sys\nfrom rlpyt.cli.main import main\nsys.exit(main())"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", start, "watch", *map(str, words)],
+        program = f"{code}\nimport sys\nfrom rlpyt.cli.main import main\nsys.exit(main())"
+        self.process = start(
+            ["-c", program, "watch", *words],
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
@@ -439,13 +439,8 @@ def test_the_terminal_is_as_before_however_it_ends(terminal, grid):
 
 
 def test_dashboard_command(grid):
-    code = "import sys\nfrom rlpyt.cli.main import main\nsys.exit(main())"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "dashboard", str(grid), "--no-open"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    words = ["-m", "rlpyt", "dashboard", grid, "--no-open"]
+    with start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[0]
         with urllib.request.urlopen(f"{url}api/runs", timeout=10) as answer:

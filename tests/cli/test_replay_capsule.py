@@ -14,6 +14,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from warm_python import start
 
 from rlpyt.envs.build import EnvConfig
 from rlpyt.envs.capsule import DIED, HANG, capsule_from_history, write_capsule
@@ -39,7 +40,7 @@ class Crashing(gymnasium.Env):
     def step(self, action):
         self.t += 1
         if self.fault == "slow":
-            time.sleep(0.4)
+            time.sleep(0.2)
         if self.t == 3:
             self._maybe("step")
         return np.zeros(1, np.float32), 0.0, self.fault == "end", False, {}
@@ -183,14 +184,14 @@ sys.exit(main(sys.argv[1:]))
 def replay(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own."""
     paths = [str(Path(__file__).parent), *sys.path]
-    return subprocess.run(
-        [sys.executable, "-c", CODE, "replay-capsule", str(path), *words],
+    process = start(
+        ["-c", CODE, "replay-capsule", path, *words],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
+    out, err = process.communicate(timeout=100)
+    return subprocess.CompletedProcess(words, process.returncode or 0, out, err)
 
 
 def test_a_hang_is_reproduced_with_its_stack(tmp_path):
@@ -222,5 +223,5 @@ def test_what_kills_the_process_kills_this_one(tmp_path):
 
 
 def test_the_timeout_is_that_of_a_step_not_of_all(tmp_path):
-    done = replay(capsule_file(tmp_path, "slow", steps=6), "--timeout", "1.8")
+    done = replay(capsule_file(tmp_path, "slow", steps=6), "--timeout", "0.9")
     assert "not reproduced: nothing failed in 6 steps" in done.stdout, done.stderr

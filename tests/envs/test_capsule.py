@@ -417,6 +417,7 @@ def test_from_its_history_it_is_the_same():
         episode=error.capsule["episode"],
         actions=actions,
         failure=error.capsule["failure"],
+        total_envs=error.capsule["total_envs"],
     )
     assert told == error.capsule
 

@@ -409,7 +409,10 @@ def resident_bytes() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
-@pytest.mark.parametrize("make", [cheetah_vel, ant_goal, hopper_rand_params])
+@pytest.mark.parametrize(
+    "make",
+    [cheetah_vel, pytest.param(ant_goal, marks=pytest.mark.slow), hopper_rand_params],
+)
 def test_ten_thousand_task_switches_leak_nothing(make):
     """Neither Python's memory, numpy's arrays included, nor the process's, MuJoCo's included."""
     env = make()

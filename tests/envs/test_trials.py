@@ -151,7 +151,7 @@ def test_an_agent_with_memory_learns_within_a_trial(tmp_path):
 
 
 def test_trials_are_the_same_in_workers_and_after_a_resume(tmp_path):
-    short = replace(RUNNER, n_steps=2560, checkpoint_interval_steps=640, log_interval_steps=640)
+    short = replace(RUNNER, n_steps=1280, checkpoint_interval_steps=640, log_interval_steps=640)
     whole = trained(short, tmp_path / "whole")
     workers = replace(short.sampler, group_size=16)
     serial = trained(replace(short, sampler=workers), tmp_path / "serial")
@@ -159,7 +159,7 @@ def test_trials_are_the_same_in_workers_and_after_a_resume(tmp_path):
     cpu = CpuSampler(**fields, n_workers=2)
     parallel = trained(replace(short, sampler=cpu), tmp_path / "parallel")
     assert parallel["ReturnAverage"] == serial["ReturnAverage"]
-    trained(replace(short, n_steps=1280), tmp_path / "half")
+    trained(replace(short, n_steps=640), tmp_path / "half")
     resumed = trained(short, tmp_path / "half", resume=True)
     assert resumed["ReturnAverage"] == whole["ReturnAverage"]
     assert resumed["lossAverage"] == whole["lossAverage"]

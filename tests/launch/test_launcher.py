@@ -11,8 +11,10 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from warm_python import start
 
 from rlpyt.launch import Queue, RunSpec, make_variants, run_experiments
 from rlpyt.launch.experiments import launch_experiment
@@ -27,7 +29,9 @@ ONE, TWO = "1cpu_0gpu_1cpr_0hto_0saf", "2cpu_0gpu_1cpr_0hto_0saf"
 
 LAUNCH = """
 import sys
+import rlpyt.launch.launcher
 from rlpyt.launch import Launcher, Queue
+rlpyt.launch.launcher._BEAT = 0.5  # seconds
 with Queue(sys.argv[1]) as queue:
     Launcher(queue, sys.argv[2], grace=float(sys.argv[3])).drain()
 """
@@ -54,9 +58,9 @@ def output(queue: Queue, name: str) -> str:
     return (queue.directory / name / "output.log").read_text()
 
 
-def in_background(queue: Queue, code: str = ONE, grace: float = 60.0) -> subprocess.Popen:
-    words = [sys.executable, "-c", LAUNCH, str(queue.directory), code, str(grace)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def in_background(queue: Queue, code: str = ONE, grace: float = 60.0) -> Any:
+    words = ["-c", LAUNCH, queue.directory, code, str(grace)]
+    return start(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def wait_for(condition, seconds: float = 60.0) -> None:

@@ -21,8 +21,10 @@ class Told:
     fail_to_begin: bool = False
     hang_at: int | None = None  # step
     released: threading.Event = field(default_factory=threading.Event)
+    threads: set[threading.Thread] = field(default_factory=set)
 
     def begin(self, **options: Any) -> None:
+        self.threads.add(threading.current_thread())
         if self.fail_to_begin:
             raise ConnectionRefusedError("no route to the service\nat all")
         self.begun.append(options)
@@ -35,11 +37,10 @@ class Told:
         self.rows.append((step, values))
 
     def let_go(self) -> None:
-        """Of the thread that hangs, which then ends."""
+        """Of the thread that hangs, which then ends, unless nobody could tell it to any more."""
         self.released.set()
-        for thread in threading.enumerate():
-            if thread.name in ("W&B", "MLflow", "Trackio"):
-                thread.join(10)
+        for thread in self.threads - {threading.current_thread()}:
+            thread.join(0.5)
 
     @property
     def steps(self) -> list[int]:

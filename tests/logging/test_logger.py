@@ -5,7 +5,6 @@ import math
 import os
 import re
 import subprocess
-import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from readers import events, viskit_load
+from warm_python import start
 
 from rlpyt.logging import files
 from rlpyt.logging.context import default_log_dir, logger_context
@@ -435,13 +435,13 @@ for i in range(10_000):
     logger.text("line " * 20, i)
 logger.close()
 """
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+    words = ["-c", program, tmp_path]
+    with start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdout is not None
         assert run.stderr is not None
         run.stdout.readline()
         run.stdout.close()
-        assert run.stderr.read() == b""
+        assert run.stderr.read() == ""
     assert run.returncode == 0
     assert "itr #9999" in (tmp_path / "debug.log").read_text()
 

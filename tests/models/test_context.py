@@ -96,11 +96,13 @@ def test_the_encoder_multiplies_what_each_transition_says(discrete):
     given = context(2, 6, discrete=discrete)
     posterior = encoder(given)
     assert posterior.mean.shape == posterior.var.shape == (2, 5)
-    alone = [encoder.factors(given[:, n : n + 1]) for n in range(6)]
+    alone = [encoder(given[:, n : n + 1]) for n in range(6)]
     each = Gaussians(
-        mean=torch.cat([one.mean for one in alone], 1), var=torch.cat([one.var for one in alone], 1)
+        mean=torch.stack([one.mean for one in alone], 1),
+        var=torch.stack([one.var for one in alone], 1),
     )
     assert torch.allclose(posterior.mean, gaussian_product(each).mean, atol=1e-5)
+    assert torch.allclose(posterior.var, gaussian_product(each).var, rtol=1e-5)
     assert (each.var > 0).all()
     none = encoder(given[:, :0])
     assert torch.equal(none.mean, torch.zeros(2, 5))
@@ -119,3 +121,16 @@ def test_next_observations_count_where_they_are_asked_for():
     assert torch.equal(plain(given).mean, plain(other).mean)
     with pytest.raises(RlpytError, match="latent_size=0"):
         ContextEncoder.from_spaces(BOX, BOX, latent_size=0)
+
+
+def test_the_deterministic_encoder_takes_the_mean_of_what_each_transition_says():
+    torch.manual_seed(0)
+    encoder = ContextEncoder.from_spaces(BOX, BOX, hidden_sizes=(8,), deterministic=True)
+    given = context(2, 6)
+    alone = torch.stack([encoder(given[:, n : n + 1]).mean for n in range(6)], 1)
+    belief = encoder(given)
+    assert torch.allclose(belief.mean, alone.mean(1), atol=1e-6)
+    assert torch.equal(belief.var, torch.zeros(2, 5))
+    valid = torch.tensor([True, False, True, False, False, False]).expand(2, 6)
+    assert torch.allclose(encoder(given, valid).mean, alone[:, [0, 2]].mean(1), atol=1e-6)
+    assert torch.equal(encoder(given[:, :0]).mean, torch.zeros(2, 5))

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
+from warm_python import server_pid
+
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
@@ -69,7 +71,8 @@ def descendants() -> set[int]:
 
 
 def _helpers() -> set[int | None]:
-    return {forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid}
+    helpers = {forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid}
+    return {*helpers, server_pid()}
 
 
 def _children() -> set[int]:

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import warm_python
 from fault_envs import RUN_SEED, Faulty
 from post_conditions import Ended, wait_until
 from world_runs import as_async, as_sync
@@ -217,7 +219,7 @@ def _command(words: list[str], out: Path, err: Path) -> None:
 class Program:
     """A program in a session of its own, as a shell in a terminal starts it."""
 
-    process: subprocess.Popen[str]
+    process: warm_python.Program | subprocess.Popen[str]
     folder: Path
     signalled: float = 0.0
 
@@ -250,22 +252,25 @@ class Program:
 
 @contextmanager
 def program(
-    words: list[str], folder: Path, environ: dict[str, str] | None = None, **options: Any
+    words: list[str],
+    folder: Path,
+    environ: dict[str, str] | None = None,
+    *,
+    fresh: bool = False,
 ) -> Iterator[Program]:
-    """Python with ``words`` for arguments."""
+    """Python with ``words`` for arguments; ``fresh`` if it is to import all anew."""
     paths = [str(ROOT), str(Path(__file__).parent)]
     clean = {name: text for name, text in os.environ.items() if not name.startswith("OMP_")}
+    start = partial(subprocess.Popen, text=True) if fresh else warm_python.start
     with (folder / "program.out").open("w") as out, (folder / "program.err").open("w") as err:
-        process = subprocess.Popen(
-            [sys.executable, *words],
+        process = start(
+            [sys.executable, *words] if fresh else words,
             env={**clean, "PYTHONPATH": os.pathsep.join(paths), **(environ or {})},
             stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            text=True,
+            stdout=out.fileno(),
+            stderr=err.fileno(),
             cwd=folder,
             start_new_session=True,
-            **options,
         )
     try:
         yield Program(process, folder)

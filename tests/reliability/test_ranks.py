@@ -196,7 +196,7 @@ def torchrun(folder: Path, *words: str) -> Any:
     launcher = "-m torch.distributed.run --standalone --local-addr 127.0.0.1"
     launcher += " --nproc-per-node 2 --max-restarts 1 -m rlpyt"
     environ = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    return program([*launcher.split(), *words], folder, environ)
+    return program([*launcher.split(), *words], folder, environ, fresh=True)
 
 
 def rank_pid(launcher: int, rank: int) -> int:

@@ -139,7 +139,14 @@ def test_from_sampler_to_sampler(tmp_path: Path, serial, variant: str, layouts: 
     assert_same_run(serial(variant), through(layouts, variant, tmp_path))
 
 
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "serial"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        pytest.param(name, marks=() if name.endswith("2") else pytest.mark.slow)
+        for name in LAYOUTS
+        if name != "serial"
+    ],
+)
 def test_resumed_with_the_same_sampler(tmp_path: Path, serial, layout: str):
     variant = list(VARIANTS)[len(layout) % 2]
     assert_same_run(serial(variant), through([layout, layout], variant, tmp_path))

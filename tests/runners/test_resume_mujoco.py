@@ -57,16 +57,21 @@ def assert_resumes(env: EnvConfig, layouts: tuple[str, ...], tmp_path: Path) -> 
     assert_same_run(whole, run_dir)
 
 
-SERIAL = ("serial",) * 4
-PARALLEL = ("cpu2", "serial", "gpu2", "alternating2")
+every_way = pytest.mark.parametrize(
+    "layouts",
+    [
+        pytest.param(("serial",) * 4, id="serial", marks=pytest.mark.slow),
+        pytest.param(("cpu2", "serial", "gpu2", "alternating2"), id="parallel"),
+    ],
+)
 
 
-@pytest.mark.parametrize("layouts", [SERIAL, PARALLEL], ids=["serial", "parallel"])
+@every_way
 def test_half_cheetah(tmp_path: Path, layouts: Any) -> None:
     assert_resumes(CHEETAH, layouts, tmp_path)
 
 
-@pytest.mark.parametrize("layouts", [SERIAL, PARALLEL], ids=["serial", "parallel"])
+@every_way
 def test_cheetah_of_dm_control(tmp_path: Path, layouts: Any) -> None:
     pytest.importorskip("dm_control", reason="the optional package dm-control is not installed")
     pytest.importorskip("shimmy", reason="the optional package shimmy is not installed")

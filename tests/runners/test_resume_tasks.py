@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 from runner_fakes import assert_same_run, train
-from test_parallel_resume import in_mid_episode
+from test_parallel_resume import LAYOUTS, in_mid_episode, signalling
 from test_resume_mujoco import runner, stop_after
 
+from rlpyt.agents import PearlAgent, QpgAgent
+from rlpyt.algos import PEARL
 from rlpyt.envs.build import EnvConfig
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.task_split import task_split
+from rlpyt.envs.trials import TRIAL_INFO_KEYS, TrialTrajInfo
+from rlpyt.replays import TaskReplay
+from rlpyt.runners import Evaluator, MinibatchRl
 from rlpyt.runners.saver import read_run_state
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*share .* usable CPU:RuntimeWarning")
@@ -56,5 +61,67 @@ def test_each_environment_goes_on_with_its_task(name: str, tmp_path: Path) -> No
                 train(runner(config, "serial"), parts, resume=n > 0)
         assert in_mid_episode(run_dir) == stop
     train(runner(config, "serial"), parts, resume=True)
+    assert read_run_state(run_dir) == "done"
+    assert_same_run(whole, run_dir)
+
+
+def pearl(layout: str) -> MinibatchRl:
+    """PEARL on trials that begin and end within batches, judged on others."""
+    cls, own = LAYOUTS[layout]
+    tasks = {"env": "rlpyt.envs.meta:point_robot", "n_train": 6, "n_test": 2}
+    train_kwargs = {**tasks, "initial_steps": 20, "prior_steps": 20, "extra_steps": 40}
+    return MinibatchRl(
+        algo=PEARL(
+            replay=TaskReplay(size=300),
+            meta_batch=3,
+            batch_size=8,
+            context_size=8,
+            context_sampling="windows",
+            train_steps=2,
+            hidden_sizes=(16,),
+        ),
+        agent=PearlAgent(
+            policy=QpgAgent(model_kwargs={"hidden_sizes": (16,)}),
+            encoder_kwargs={"hidden_sizes": (16,)},
+        ),
+        sampler=cls(
+            env=EnvConfig(
+                id="rlpyt.envs.adaptation:training_trials",
+                kwargs=train_kwargs,
+                info_keys=TRIAL_INFO_KEYS,
+            ),
+            batch_T=27,
+            batch_B=4,
+            group_size=2,
+            TrajInfoCls=TrialTrajInfo,
+            **own,
+        ),
+        evaluator=Evaluator(
+            episodes=2,
+            n_envs=2,
+            greedy=False,
+            env=EnvConfig(
+                id="rlpyt.envs.adaptation:evaluation_trials",
+                kwargs=tasks,
+                info_keys=TRIAL_INFO_KEYS,
+            ),
+        ),
+        n_steps=27 * 4 * 8,
+        log_interval_steps=27 * 4 * 2,
+    )
+
+
+@pytest.mark.parametrize("layouts", [("serial", "serial"), ("cpu2", "alternating2")])
+def test_pearl_goes_on_with_its_tasks_beliefs_and_replay(
+    layouts: tuple[str, str], tmp_path: Path
+) -> None:
+    whole = train(pearl("serial"), tmp_path / "whole")
+    parts, run_dir = tmp_path / "parts", tmp_path / "parts" / "run_0"
+    for n, stop in enumerate((3, 6)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PEARL, "optimize_agent", signalling(PEARL.optimize_agent, stop))
+            with pytest.raises(SystemExit):
+                train(pearl(layouts[n]), parts, resume=n > 0)
+    train(pearl("serial"), parts, resume=True)
     assert read_run_state(run_dir) == "done"
     assert_same_run(whole, run_dir)

@@ -27,8 +27,12 @@ def assert_parity(alone: Parameters, ranks: list[Parameters]) -> None:
             assert torch.equal(other[name], ranks[0][name]), name
 
 
-@pytest.mark.parametrize("through", ["shared memory", "gloo"])
-@pytest.mark.parametrize("kind", KINDS)
+GLOO = [  # of all kinds under torchrun, too
+    pytest.param(kind, "gloo", marks=() if kind == "ppo" else pytest.mark.slow) for kind in KINDS
+]
+
+
+@pytest.mark.parametrize(("kind", "through"), [*((k, "shared memory") for k in KINDS), *GLOO])
 def test_world_size_two_is_world_size_one(kind: str, through: str, monkeypatch: pytest.MonkeyPatch):
     if through == "gloo":
         monkeypatch.setattr(ranks, "MOST_PROCESSES", 1)

@@ -14,12 +14,14 @@ from gymnasium import spaces
 from sampler_fakes import CPU, CountTrajInfo, WalkEnv, as_lists, copy_samples
 from torch import Tensor, nn
 
+from rlpyt.agents.pearl import PearlAgent
 from rlpyt.agents.pg import PgAgent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.appo import APPO
 from rlpyt.algos.pg.impala import IMPALA
 from rlpyt.algos.pg.ppo import PPO
+from rlpyt.checkpoint.tree import flatten
 from rlpyt.data import NoState, TrajInfo
 from rlpyt.distributions.factory import distribution_for
 from rlpyt.envs.build import EnvConfig
@@ -257,7 +259,7 @@ def run_case(
     agent.initialize(sampler.env_spaces(), seed=case.seed, device=CPU)
     found = Result()
     try:
-        has_value = not isinstance(agent, QpgAgent)
+        has_value = not isinstance(agent, QpgAgent | PearlAgent)
         sampler.initialize(agent, seed=case.seed, discount=0.9, bootstrap_value=has_value)
         algo.initialize(agent, n_itr=case.n_itr, batch_spec=sampler.batch_spec, seed=case.seed)
         if evaluator is not None:
@@ -270,7 +272,8 @@ def run_case(
             found.trajs.append(trajs)
             algo.optimize_agent(itr, samples)
         found.state = as_lists(sampler.state_dict())
-        found.parameters = {k: v.clone() for k, v in agent.state_dict()["model"].items()}
+        flat, _skeleton = flatten(agent.state_dict())
+        found.parameters = {k.removeprefix("model/"): v.clone() for k, v in flat.items()}
         found.optimizer = as_lists(algo.state_dict())
     finally:
         if evaluator is not None:

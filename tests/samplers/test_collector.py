@@ -33,6 +33,7 @@ from sampler_fakes import (
 
 from rlpyt.data import AgentInputs, NoState, TrajInfo
 from rlpyt.envs.native import NativeVectorEnv
+from rlpyt.samplers.double_buffer import DoubleBuffer
 from rlpyt.utils.buffer import leaves
 
 MODELS = {"separate": {}, "shared": SHARED, "lstm": LSTM}
@@ -149,6 +150,7 @@ def test_bootstrap_values_are_those_of_the_true_next_observation_and_only_where_
             ]
         )
         true_next = torch.where(samples.done[..., None], samples.final_observation, following)
+        assert torch.equal(samples.final_observation[-1], true_next[-1])
         expected = values_after(agent, samples, true_next)
         wanted = samples.truncated.clone()
         wanted[-1] |= ~samples.done[-1]
@@ -460,9 +462,10 @@ def test_poison_shows_only_where_nothing_was_written(model, mid_batch_reset):
     common["bootstrap_value"] = True
     poisoned, _ = collect(make_collector(WalkEnv, T, B, poison=True, **common), 1)
     plain, _ = collect(make_collector(WalkEnv, T, B, **common), 1)
-    done = plain.done
-    assert poisoned.final_observation[~done].isnan().all()
-    assert_equal(poisoned.final_observation[done], plain.final_observation[done])
+    written = plain.done
+    written[-1] |= True if plain.valid is None else plain.valid[-1]
+    assert poisoned.final_observation[~written].isnan().all()
+    assert_equal(poisoned.final_observation[written], plain.final_observation[written])
     assert_equal(poisoned._replace(final_observation=None), plain._replace(final_observation=None))
 
 
@@ -560,3 +563,17 @@ def test_decorrelated_starts_are_starts():
     assert samples.reset[0].all()
     plain, _ = make_collector(WalkEnv, T, B).collect()
     assert (samples.observation[0] != plain.observation[0]).any()
+
+
+def test_two_batches_keep_final_observations_where_they_mean_something():
+    collector = make_collector(WalkEnv, T, B)
+    buffer = DoubleBuffer.allocate(collector.samples)
+    for itr in range(3):
+        samples, _ = collector.collect()
+        buffer.write(itr, samples)
+        meant = samples.done
+        meant[-1] = True
+        found = buffer.copied(itr).final_observation
+        assert torch.equal(found[meant], samples.final_observation[meant])
+        assert (found[~meant] == 0).all()
+        assert torch.equal(buffer.halves[itr % 2].final_observation[-1], found[-1])

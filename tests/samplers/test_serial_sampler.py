@@ -56,7 +56,9 @@ def obtain(sampler, n_batches):
 
 
 def without_the_unwritten(samples):
-    samples.final_observation[~samples.done] = 0
+    written = samples.done
+    written[-1] |= True if samples.valid is None else samples.valid[-1]
+    samples.final_observation[~written] = 0
     return samples
 
 

@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -23,6 +21,7 @@ from search_fakes import (
     plan_of,
     score_at,
 )
+from warm_python import start
 
 import rlpyt
 from rlpyt.agents.pg import PgAgent
@@ -381,9 +380,9 @@ def test_a_search_ended_by_sigkill_goes_on(tmp_path, monkeypatch):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     out = tmp_path / "search"
-    words = [sys.executable, "-c", SEARCH, str(script), str(out), TWO]
+    words = ["-c", SEARCH, script, out, TWO]
     root = str(Path(rlpyt.__file__).parents[1])
-    process = subprocess.Popen(words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root})
+    process = start(words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root})
     deadline = time.monotonic() + 60
     while len(list(out.glob("*/*/ends.txt"))) < 3:
         assert time.monotonic() < deadline

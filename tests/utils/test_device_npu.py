@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def run(tmp_path):
     return in_process
 
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
 python_backend = pytest.mark.skipif(
     "_setup_privateuseone_for_python_backend" not in vars(torch.utils.backend_registration),
     reason="this torch takes no backend that is written in Python",
@@ -182,8 +184,8 @@ def test_a_package_that_is_not_installed(run):
     "failure",
     [
         "raise ImportError('libhccl.so: cannot open shared object file')",
-        "import ctypes; ctypes.CDLL('libhccl.so')",
-        "raise RuntimeError('libhccl.so and another accelerator')",
+        slow("import ctypes; ctypes.CDLL('libhccl.so')"),
+        slow("raise RuntimeError('libhccl.so and another accelerator')"),
     ],
 )
 def test_a_package_that_cannot_be_imported(run, failure):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from warm_python import start
 
 from rlpyt.utils import memory
 
@@ -32,9 +33,8 @@ print(faults() - before)
 
 def page_faults(mode: str) -> int:
     """Pages that came anew in five rounds of 240 MB."""
-    command = [sys.executable, "-c", PROGRAM, mode]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    out, _err = start(["-c", PROGRAM, mode], stdout=subprocess.PIPE).communicate()
+    return int(out)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")

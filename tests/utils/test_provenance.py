@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from warm_python import start
 
 import rlpyt
 from rlpyt.utils import provenance
@@ -106,15 +107,10 @@ def test_a_script_is_the_users_and_a_command_is_not(tmp_path: Path):
         (["../code/rlpyt"], here),
         (["-c", SCRIPT], here),
     ):
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=here,
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.strip() == expected
+        process = start(words, cwd=here, env=environ, stdout=subprocess.PIPE)
+        out, _err = process.communicate()
+        assert out.strip() == expected
+        assert process.returncode == 0
     assert user_folder({}) == Path.cwd()  # pytest is a command
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from rlpyt.agents.base import Agent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
-from rlpyt.algos.opt_info import opt_info
+from rlpyt.algos.opt_info import step_info
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.algos.qpg.actor_critic import ActorCritic, TargetNetwork
@@ -204,7 +204,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             model.update_normalizer(samples.observation, samples.valid, self._world)
         if self.batch_renorm and self._world.size > 1:
             self._share_statistics()
-        return {**_report(critic, "qGradNorm"), **_report(policy, "piGradNorm")}
+        return {**step_info(critic, "qGradNorm"), **step_info(policy, "piGradNorm")}
 
     def _share_statistics(self) -> None:
         """Running averages of batches become all processes' mean; other statistics are exact."""
@@ -293,7 +293,3 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         steps = {"critic_gradient": self._critic_step, "policy_gradient": self._policy_step}
         parts = {"critic": self.online.critic, **steps, **targets}
         return parts if self.temperature is None else {**parts, "temperature": self.temperature}
-
-
-def _report(rows: list[tuple[NamedTuple, Tensor]], norm: str) -> OptInfo:
-    return opt_info([info for info, _norm in rows], [found for _info, found in rows], norm)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from rlpyt.cli.presets.dqn import c51, dqn, iqn, pqn, qrdqn, r2d1, rainbow
 from rlpyt.cli.presets.kinds import Recurrent
+from rlpyt.cli.presets.meta import pearl
 from rlpyt.cli.presets.pg import a2c, appo, impala, ppo
 from rlpyt.cli.presets.qpg import crossq, ddpg, redq, sac, td3, tqc
 from rlpyt.data import EnvSpaces
@@ -27,6 +28,7 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, EnvSpaces, Recurrent], MinibatchRl
             "dqn": dqn,
             "impala": impala,
             "iqn": iqn,
+            "pearl": pearl,
             "ppo": ppo,
             "pqn": pqn,
             "qrdqn": qrdqn,

@@ -1,0 +1,122 @@
+"""The contract of an intrinsic reward: transitions in, one number for each out.
+
+    reward = RND.from_spaces(observation_space, action_space, n_envs=8, seed=0)
+    intrinsic = reward.compute(samples)      # [T, B], before it is added to anything
+    losses = reward.update(samples)          # learn from the same transitions
+
+It is a module of its own on the learner's side: it knows no agent, no algorithm, no runner.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from rlpyt.rewards.normalize import ObservationStatistics, RewardScale
+from rlpyt.rewards.samples import RewardSamples
+from rlpyt.utils.buffer import buffer_to
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.world import World
+
+__all__ = ["IntrinsicReward"]
+
+
+class IntrinsicReward(nn.Module, ABC):
+    """Novelty of transitions.
+
+    ``state_dict()`` is everything: parameters, statistics, memories, optimizer, generators. After
+    ``load_state_dict`` it goes on to the last bit as if nothing had happened.
+
+    Args:
+        observation_statistics: Normalises observations first; ``None``: as they are.
+        reward_scale: Normalises rewards last.
+    """
+
+    # Whether a reward depends on what came before it in its episode: then ``compute`` wants every
+    # batch once, in order, of the same ``n_envs`` environments, and not those of a replay.
+    episodic: ClassVar[bool] = False
+
+    def __init__(
+        self, *, observation_statistics: ObservationStatistics | None, reward_scale: RewardScale
+    ) -> None:
+        super().__init__()
+        self.observation_statistics = observation_statistics
+        self.reward_scale = reward_scale
+        self.world = World()
+
+    @classmethod
+    @abstractmethod
+    def from_spaces(cls, *args: Any, **kwargs: Any) -> Self:
+        """``from_spaces(observation_space, action_space, *, n_envs, seed, <the reward's own
+        keyword arguments>)``: build for these spaces, and for batches of ``n_envs`` environments.
+        """
+
+    @abstractmethod
+    def novelty(self, samples: RewardSamples) -> Tensor:
+        """The reward as its equation gives it, [T, B] float32, not scaled; episodic memories
+        advance. Called by :meth:`compute`, without gradients, on this module's device.
+        """
+
+    @abstractmethod
+    def update(self, samples: RewardSamples) -> dict[str, float]:
+        """Learn from transitions [T, B]; the mean losses by lowerCamelCase name, nothing where
+        nothing is learned.
+        """
+
+    @final
+    @torch.no_grad()
+    def compute(self, samples: RewardSamples) -> Tensor:
+        """Intrinsic rewards of transitions [T, B], float32 [T, B], finite, without weight; 0 where
+        not ``valid``.
+
+        Statistics take the transitions in before they are used, episodic memories advance: give
+        each batch once.
+
+        Raises:
+            RlpytError: where the leaves are not [T, B, ...].
+        """
+        if samples.terminated.dim() != 2:
+            what = f"terminated has shape {tuple(samples.terminated.shape)}, not [T, B]"
+            hint = "add the missing dimension: one step is [1, B], one environment [T, 1]"
+            raise RlpytError("config", what, where=type(self).__name__, hint=hint)
+        here: RewardSamples = buffer_to(samples, self.device)
+        self.observe(here)
+        reward: Tensor = self.reward_scale(self.novelty(here), here.valid, self.world)
+        return reward.to(samples.terminated.device)
+
+    @final
+    def observe(self, samples: RewardSamples) -> None:
+        """Take the next observations [T, B, ...] into the statistics; a part of :meth:`compute`."""
+        if self.observation_statistics is not None:
+            self.observation_statistics.update(samples.next_observation, samples.valid, self.world)
+
+    @final
+    def normalized_batch(self, batch: RewardSamples) -> RewardSamples:
+        """A minibatch [N, ...] with both observations as networks take them."""
+        return batch._replace(
+            observation=self.normalized(batch.observation),
+            next_observation=self.normalized(batch.next_observation),
+        )
+
+    @final
+    def normalized(self, observation: Any) -> Any:
+        """The observation tree as networks take it."""
+        if self.observation_statistics is None:
+            return observation
+        return self.observation_statistics(observation)
+
+    @final
+    def join(self, world: World) -> None:
+        """Learn together with the same module in the other processes of ``world``."""
+        for module in self.modules():
+            if isinstance(module, IntrinsicReward):
+                module.world = world
+        for parameter in self.parameters():
+            world.broadcast_(parameter.detach())
+
+    @property
+    @final
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.reward_scale.open_return.device

@@ -1,0 +1,54 @@
+"""What an intrinsic reward counts for, as a function of the environment steps taken."""
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["RewardWeight"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RewardWeight:
+    """The factor β_n of the intrinsic reward after n environment steps of the whole run.
+
+    =============  =================================
+    schedule       β_n
+    =============  =================================
+    constant       β
+    exponential    β (1 - κ)ⁿ
+    linear         β max(0, 1 - n / ``n_steps``)
+    =============  =================================
+
+    Modules return their reward without it: ``reward + weight(n) * intrinsic`` is what is learned
+    from.
+
+    Raises:
+        RlpytError: for a number out of range.
+    """
+
+    beta: float = 1.0  # β
+    schedule: Literal["constant", "exponential", "linear"] = "constant"
+    kappa: float = 0.0  # κ, per environment step; "exponential" only
+    n_steps: float = 0.0  # environment steps until zero; "linear" only
+
+    def __post_init__(self) -> None:
+        if not self.beta >= 0:
+            raise _error(f"beta={self.beta}", "use 0 or more")
+        if not 0 <= self.kappa < 1:
+            raise _error(f"kappa={self.kappa}", "use 0 or more, and less than 1")
+        if self.schedule == "linear" and not self.n_steps > 0:
+            raise _error(f"n_steps={self.n_steps}", "say after how many steps it is zero")
+
+    def __call__(self, steps: int) -> float:
+        """β_n after n = ``steps``."""
+        if self.schedule == "exponential":
+            return float(self.beta * (1.0 - self.kappa) ** steps)
+        if self.schedule == "linear":
+            return self.beta * max(0.0, 1.0 - steps / self.n_steps)
+        return self.beta
+
+
+def _error(what: str, hint: str) -> RlpytError:
+    return RlpytError("config", f"intrinsic reward: {what}", hint=hint)
