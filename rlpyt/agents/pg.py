@@ -37,6 +37,7 @@ class PgEvaluation(NamedArrayTuple):
 
     dist_info: Any
     value: Tensor
+    intrinsic_value: Tensor | None = None  # where the model has one
 
 
 @final
@@ -52,12 +53,14 @@ class PgAgent(Agent):
     model_kwargs: dict[str, Any] = field(default_factory=dict)
     # Squash Box actions by tanh into their bounds, instead of clipping at the env edge.
     squash: bool = False
+    env_spaces: EnvSpaces = field(init=False, repr=False, compare=False)
     model: Model = field(init=False, repr=False, compare=False)
     distribution: Distribution = field(init=False, repr=False, compare=False)
     recurrent: bool = field(init=False, repr=False, compare=False)  # minibatches hold sequences
 
     def initialize(self, env_spaces: EnvSpaces, *, seed: int, device: torch.device) -> None:
         """Build distribution and model for ``env_spaces``."""
+        self.env_spaces = env_spaces
         self.distribution = distribution_for(env_spaces.action, squash=self.squash)
         self._masked = _has_mask(env_spaces.observation, self.distribution)
         build = self.ModelCls.from_spaces
@@ -90,9 +93,10 @@ class PgAgent(Agent):
 
     def step(self, inputs: AgentInputs, state: Any, noise: Tensor | None) -> tuple[AgentStep, Any]:
         """Act in B environments: a sample for ``noise`` [B, noise_size], the mode without."""
-        (params, value), next_state = self.model(*inputs, state)
+        outputs, next_state = self.model(*inputs, state)
         prev_rnn_state = state if self.recurrent else None
-        return self._choose(inputs, params, noise, value, prev_rnn_state), next_state
+        chosen = self._choose(inputs, outputs.params, noise, outputs.value, prev_rnn_state)
+        return chosen, next_state
 
     def act(self, inputs: AgentInputs, state: Any, noise: Tensor | None) -> tuple[AgentStep, Any]:
         """As ``step``; a value network of its own is left for ``finish``, once for the batch."""
@@ -132,7 +136,18 @@ class PgAgent(Agent):
         """
         outputs, _state = self.model(*inputs, state)
         mask = self._mask(inputs.observation)
-        return PgEvaluation(self.distribution.dist_info(outputs.params, mask), outputs.value)
+        dist_info = self.distribution.dist_info(outputs.params, mask)
+        return PgEvaluation(dist_info, outputs.value, outputs.intrinsic_value)
+
+    @property
+    def has_intrinsic_value(self) -> bool:
+        """Whether the model has a value of intrinsic returns."""
+        return getattr(self.model, "intrinsic_head", None) is not None
+
+    def intrinsic_value(self, inputs: AgentInputs, state: Any) -> Tensor:
+        """The value of intrinsic returns, [T, B], from ``state`` at the first step."""
+        value: Tensor = self.model(*self.learning_inputs(inputs), state)[0].intrinsic_value
+        return value
 
     def learning_inputs(self, inputs: AgentInputs) -> AgentInputs:
         """What of the recorded inputs the model reads; the rest is not gathered in vain."""

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, final
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.agents.qpg import QpgAgent
-from rlpyt.data import BatchSpec, Samples
+from rlpyt.algos.intrinsic import IntrinsicRewards
+from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.buffer import buffer_map
@@ -54,10 +55,11 @@ class ReplayLoop:
         min_steps_learn: int,
         replay_ratio: float,
         world: World,
+        intrinsic: IntrinsicRewards | None = None,
     ) -> None:
         """Allocate ``replay`` for what ``agent`` records. Batches of ``batch_size`` transitions or
         sequences, ``replay_ratio`` transitions learned from for each environment step, none before
-        ``min_steps_learn`` of them, over all processes.
+        ``min_steps_learn`` of them, over all processes. ``intrinsic`` rewards are added.
         """
         replay.initialize(
             agent.env_spaces,
@@ -76,6 +78,18 @@ class ReplayLoop:
         self._delay = max(0, -(-min_steps_learn // (batch_spec.size * world.size)) - 1)
         self._count = UpdateCount(ratio * batch_spec.size / learned, self._delay)
         self._next_itr = 0
+        self._intrinsic = intrinsic
+        if intrinsic is not None:
+            single = replay.sequence_length is None and replay.n_step_return == 1
+            intrinsic.initialize(
+                agent.env_spaces,
+                n_envs=batch_spec.B,
+                seed=seed,
+                steps_per_itr=batch_spec.size * world.size,
+                device=agent.device,
+                world=world,
+                from_replay=single,
+            )
 
     @property
     def updates_per_itr(self) -> int:
@@ -91,10 +105,22 @@ class ReplayLoop:
         """Append the batch [T, B] of iteration ``itr``; then a batch of the replay for each
         gradient step that is due, drawn when it is asked for.
         """
+        intrinsic = self._intrinsic
+        if intrinsic is not None:
+            intrinsic.begin(itr)
+            if not intrinsic.at_sampling:
+                samples = samples._replace(reward=intrinsic.added(samples, samples.reward))
         self.replay.append(samples)
         self._next_itr = itr + 1
         for _ in range(self._count.due(itr)):
-            yield self._sample()
+            batch: Any = self._sample()
+            if intrinsic is not None and intrinsic.at_sampling:
+                batch = intrinsic.added_to(batch)
+            yield batch
+
+    def report(self) -> OptInfo:
+        """Of intrinsic rewards, in the iteration that ended; nothing without."""
+        return {} if self._intrinsic is None else self._intrinsic.report()
 
     def _sample(self) -> ReplaySamples | ReplaySequences:
         if self.replay.sequence_length is None:
@@ -107,12 +133,15 @@ class ReplayLoop:
             "replay": self.replay.state_dict(),
             "next_itr": self._next_itr,
             "first_itr": self._count.first_itr,
+            "intrinsic": None if self._intrinsic is None else self._intrinsic.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``; without its replay, fill a new one before learning on."""
         self.replay.load_state_dict(state["replay"])
         self._next_itr = state["next_itr"]
+        if self._intrinsic is not None:
+            self._intrinsic.load_state_dict(state["intrinsic"])
         first_itr = state["first_itr"]
         if self.replay.n_stored == 0:
             first_itr = self._next_itr + self._delay

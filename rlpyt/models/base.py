@@ -19,6 +19,7 @@ class PgOutputs(NamedArrayTuple):
 
     params: Tensor  # [..., distribution.param_size]
     value: Tensor  # [...]
+    intrinsic_value: Tensor | None = None  # [...], where the model has one
 
 
 class Model(nn.Module, ABC):

@@ -63,6 +63,7 @@ class PgModel(Model):
         value_encoder: The value's own encoder; ``None``: it shares ``encoder``.
         normalizer: Normalises observations first.
         memory: The recurrent part, after ``encoder``.
+        intrinsic_head: As ``value_head``, of intrinsic returns.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class PgModel(Model):
         value_encoder: Encoder | None = None,
         normalizer: ObservationNormalizer | None = None,
         memory: Memory | None = None,
+        intrinsic_head: Mlp | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -82,6 +84,7 @@ class PgModel(Model):
         self.value_encoder = value_encoder
         self.normalizer = normalizer
         self.memory = memory
+        self.intrinsic_head = intrinsic_head
         parts = (value_encoder, normalizer, memory)
         self._is_plain = encoder.is_identity and parts == (None, None, None)
         self.reads_previous = memory is not None
@@ -104,6 +107,7 @@ class PgModel(Model):
         init_log_std: float = 0.0,
         normalize_observation: bool = False,
         observation_clip: float = 10.0,
+        intrinsic_value: bool = False,
     ) -> Self:
         """Build for these spaces, orthogonally: gain sqrt 2, policy head 0.01, value head 1.
 
@@ -121,6 +125,8 @@ class PgModel(Model):
             normalize_observation: Normalise float vectors by running statistics
                 (:meth:`update_normalizer`).
             observation_clip: Bound of a normalised observation, in standard deviations.
+            intrinsic_value: Whether intrinsic returns have a value of their own, which shares all
+                but its layers with the other.
 
         Raises:
             RlpytError: for an unknown space or option, or options that do not fit together.
@@ -141,13 +147,18 @@ class PgModel(Model):
         normalizer = None
         if normalize_observation:
             normalizer = ObservationNormalizer(observation_space, clip=observation_clip)
+
+        def build_value() -> Mlp:
+            return Mlp(size, head, 1, nonlinearity, output_gain=_VALUE_GAIN)
+
         return cls(
             encoder=encoder,
             policy=_policy(size, action_space, head, nonlinearity, init_log_std),
-            value_head=Mlp(size, head, 1, nonlinearity, output_gain=_VALUE_GAIN),
+            value_head=build_value(),
             value_encoder=build_encoder() if plan.has_images and not plan.is_shared else None,
             normalizer=normalizer,
             memory=memory,
+            intrinsic_head=build_value() if intrinsic_value else None,
         )
 
     def forward(
@@ -162,7 +173,9 @@ class PgModel(Model):
             own = self.value_encoder
             value_features = features if own is None else own(observation)
         value = self.value_head(value_features).squeeze(-1)
-        return PgOutputs(self.policy(features), value), state
+        own_head = self.intrinsic_head
+        intrinsic = None if own_head is None else own_head(value_features).squeeze(-1)
+        return PgOutputs(self.policy(features), value, intrinsic), state
 
     def policy_params(self, observation: Any) -> Tensor:
         """Policy parameters [..., param_size] alone, of a feed-forward model."""

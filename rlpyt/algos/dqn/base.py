@@ -13,6 +13,7 @@ from torch import Tensor
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.q_losses import QLosses
@@ -78,6 +79,7 @@ class QAlgorithm(RlAlgorithm, ABC):
     clip_grad_norm: float | None = 10.0
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1.5e-4})
+    intrinsic: IntrinsicRewards | None = None  # added to the environment's
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
     precision: Precision = "float32"  # of products and convolutions in the loss
 
@@ -119,6 +121,7 @@ class QAlgorithm(RlAlgorithm, ABC):
             min_steps_learn=self.min_steps_learn,
             replay_ratio=self.replay_ratio,
             world=self._world,
+            intrinsic=self.intrinsic,
         )
         self._rng = generator(seed, Stream.ALGO, 0, *self._world.keys)
         self._gradient = GradientStep(
@@ -183,7 +186,8 @@ class QAlgorithm(RlAlgorithm, ABC):
         if not infos:  # else a noisy model would explore by none at first, or always by the same
             self.agent.model.resample(self._rng)
         self.agent.model.update_normalizer(samples.observation, samples.valid, self._world)
-        return opt_info(infos, norms)
+        report = self._loop.report() if infos else {}
+        return {**opt_info(infos, norms), **report}
 
     def _loss(
         self, batch: ReplaySamples | ReplaySequences, noise: Any

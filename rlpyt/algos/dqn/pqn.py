@@ -18,6 +18,7 @@ from torch import Tensor
 from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn.base import QInfo, q_agent
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.pg.minibatch import check_minibatches, minibatches
@@ -78,6 +79,7 @@ class PQN(RlAlgorithm):
     clip_grad_norm: float | None = 10.0
     OptimCls: type[torch.optim.Optimizer] = torch.optim.RAdam
     optim_kwargs: dict[str, Any] = field(default_factory=dict)
+    intrinsic: IntrinsicRewards | None = None  # added to the environment's
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
     precision: Precision = "float32"  # of products and convolutions in the loss
 
@@ -108,6 +110,15 @@ class PQN(RlAlgorithm):
         self._n_itr = n_itr
         self._batch_spec = batch_spec
         self._rng = generator(seed, Stream.ALGO, *self._world.keys)
+        if self.intrinsic is not None:
+            self.intrinsic.initialize(
+                self._agent.env_spaces,
+                n_envs=batch_spec.B,
+                seed=seed,
+                steps_per_itr=batch_spec.size * self._world.size,
+                device=self._agent.device,
+                world=self._world,
+            )
         self._gradient = GradientStep(
             self._agent.model,
             self._loss,
@@ -130,7 +141,7 @@ class PQN(RlAlgorithm):
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Targets for one batch [T, B]; then ``epochs`` passes of ``minibatches`` steps over it."""
         learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
-        samples = buffer_to(samples, self._agent.device)
+        samples = buffer_to(self._rewarded(itr, samples), self._agent.device)
         info = samples.agent_info
         state = info.prev_rnn_state[0] if self._agent.recurrent else NoState()
         batch = _Batch(
@@ -151,7 +162,15 @@ class PQN(RlAlgorithm):
                 infos.append(found)
                 norms.append(norm)
         self._agent.model.update_normalizer(samples.observation, samples.valid, self._world)
-        return opt_info(infos, norms)
+        report = {} if self.intrinsic is None else self.intrinsic.report()
+        return {**opt_info(infos, norms), **report}
+
+    def _rewarded(self, itr: int, samples: Samples) -> Samples:
+        """With intrinsic rewards, if any."""
+        if self.intrinsic is None:
+            return samples
+        self.intrinsic.begin(itr)
+        return samples._replace(reward=self.intrinsic.added(samples, samples.reward))
 
     @torch.no_grad()
     def _returns(self, samples: Samples, state: Any) -> Tensor:
@@ -177,9 +196,12 @@ class PQN(RlAlgorithm):
         return {
             "gradient": self._gradient.state_dict(),
             "generator": generator_state(self._rng),
+            "intrinsic": None if self.intrinsic is None else self.intrinsic.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._gradient.load_state_dict(state["gradient"])
         load_generator_state(self._rng, state["generator"])
+        if self.intrinsic is not None:
+            self.intrinsic.load_state_dict(state["intrinsic"])

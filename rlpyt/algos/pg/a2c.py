@@ -15,16 +15,19 @@ from torch import Tensor
 
 from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
     RewardNormalizer,
+    intrinsic_value_loss,
     loss_inputs,
     normalized,
     policy_gradient_agent,
 )
+from rlpyt.algos.pg.rewards import LearnedRewards
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.ops.losses import valid_mean
@@ -79,6 +82,7 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
     """One gradient step on each batch, of a policy and a value."""
 
     bootstrap_value: ClassVar[bool] = True
+    two_values: ClassVar[bool] = False  # whether intrinsic returns may have a value of their own
 
     discount: float = 0.99  # γ
     learning_rate: float = 7e-4
@@ -90,6 +94,7 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
     reward_clip: float = 10.0  # after normalisation
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
+    intrinsic: IntrinsicRewards | None = None  # added to the environment's
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
     precision: Precision = "float32"  # of products and convolutions in the loss
 
@@ -125,10 +130,19 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
         self.agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
-        self._rewards = (
+        normalizer = (
             RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self.world)
             if self.normalize_reward
             else None
+        )
+        self.rewards = LearnedRewards(
+            self.agent,
+            batch_spec,
+            normalizer=normalizer,
+            intrinsic=self.intrinsic,
+            seed=seed,
+            world=self.world,
+            two_values=self.two_values,
         )
         self._gradient = GradientStep(
             self.agent.model,
@@ -152,37 +166,38 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """One gradient step on the batch [T, B]."""
         learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
-        reward = samples.reward if self._rewards is None else self._rewards(samples)
-        batch, state = self.inputs(samples, reward)
+        batch, state = self.inputs(samples, self.rewards(itr, samples))
         share = self.world.share(batch.valid)
         loss, norm = self._gradient.step(learning_rate, batch, state, share=share)
         self.agent.update_normalizer(samples.observation, samples.valid, self.world)
-        return opt_info([loss], [norm])
+        return {**opt_info([loss], [norm]), **self.rewards.report()}
 
     def _loss(self, batch: Any, state: Any) -> tuple[Tensor, NamedTuple]:
-        dist_info, value = self.agent.evaluate(batch.agent_inputs, state)
+        dist_info, value, intrinsic = self.agent.evaluate(batch.agent_inputs, state)
         log_prob = self.agent.distribution.log_prob(dist_info, batch.action)
         parts = self.loss(batch, log_prob, value, self.agent.distribution.entropy(dist_info))
-        return parts[0], parts
+        own = self.value_loss_coeff * intrinsic_value_loss(batch, intrinsic)
+        return parts[0] + own, parts
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer and reward statistics."""
         return {
             "gradient": self._gradient.state_dict(),
-            "rewards": None if self._rewards is None else self._rewards.state_dict(),
+            **self.rewards.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._gradient.load_state_dict(state["gradient"])
-        if self._rewards is not None:
-            self._rewards.load_state_dict(state["rewards"])
+        self.rewards.load_state_dict(state)
 
 
 @final
 @dataclass(kw_only=True)
 class A2C(OneStepAlgorithm):
     """A2C for every action space, feed-forward or recurrent."""
+
+    two_values: ClassVar[bool] = True
 
     gae_lambda: float = 1.0  # λ of GAE; 1: the n-step return
     normalize_advantage: bool = False
@@ -195,6 +210,7 @@ class A2C(OneStepAlgorithm):
     def inputs(self, samples: Samples, reward: Tensor) -> tuple[LossInputs, Any]:
         """Advantages and returns."""
         batch, state = loss_inputs(self.agent, samples, reward, self.discount, self.gae_lambda)
+        batch = self.rewards.joined(batch, samples, self.gae_lambda)
         return normalized(batch, self.world) if self.normalize_advantage else batch, state
 
     def loss(self, batch: LossInputs, log_prob: Tensor, value: Tensor, entropy: Tensor) -> A2cLoss:

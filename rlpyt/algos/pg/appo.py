@@ -58,6 +58,6 @@ class APPO(SurrogateAlgorithm):
     def inputs(self, samples: Samples, reward: Tensor) -> tuple[LossInputs, Any]:
         """Advantages and value targets, by the present parameters."""
         batch, state = vtrace_inputs(self.agent, samples, reward)
-        dist_info, value = self.agent.evaluate(batch.agent_inputs, state)
+        dist_info, value, _own = self.agent.evaluate(batch.agent_inputs, state)
         log_prob = self.agent.distribution.log_prob(dist_info, batch.action)
         return self.correction(batch, log_prob, value), state

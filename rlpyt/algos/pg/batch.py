@@ -14,7 +14,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.agents.pg import PgAgent
 from rlpyt.data import AgentInputs, Samples
 from rlpyt.models.normalize import RunningMeanStd
-from rlpyt.ops.losses import normalize
+from rlpyt.ops.losses import normalize, valid_mean
 from rlpyt.ops.returns import (
     generalized_advantage_estimation,
     next_values,
@@ -29,6 +29,7 @@ __all__ = [
     "POLICY_GRADIENT_RANGES",
     "LossInputs",
     "RewardNormalizer",
+    "intrinsic_value_loss",
     "log_ratio",
     "loss_inputs",
     "normalized",
@@ -58,6 +59,7 @@ class LossInputs(NamedArrayTuple):
     return_: Tensor
     advantage: Tensor
     valid: Tensor | None = None
+    intrinsic_return: Tensor | None = None  # target of the intrinsic value
 
 
 def loss_inputs(
@@ -90,6 +92,13 @@ def loss_inputs(
         valid=samples.valid,
     )
     return buffer_to(batch, agent.device), buffer_to(agent.first_state(info), agent.device)
+
+
+def intrinsic_value_loss(batch: LossInputs, value: Tensor | None) -> Tensor | float:
+    """E[½ (R_intrinsic - V_intrinsic(s))²]; 0 without an intrinsic value."""
+    if value is None or batch.intrinsic_return is None:
+        return 0.0
+    return 0.5 * valid_mean(torch.square(batch.intrinsic_return - value), batch.valid)
 
 
 def log_ratio(log_prob: Tensor, old_log_prob: Tensor, valid: Tensor | None) -> Tensor:

@@ -17,18 +17,21 @@ from torch import Tensor
 
 from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
     RewardNormalizer,
+    intrinsic_value_loss,
     log_ratio,
     loss_inputs,
     normalized,
     policy_gradient_agent,
 )
 from rlpyt.algos.pg.minibatch import channels_last_images, check_minibatches, minibatches
+from rlpyt.algos.pg.rewards import LearnedRewards
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.ops.losses import valid_mean
@@ -106,6 +109,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
     """Epochs of minibatch steps on the clipped surrogate, for advantages of any kind."""
 
     bootstrap_value: ClassVar[bool] = True
+    two_values: ClassVar[bool] = False  # whether intrinsic returns may have a value of their own
 
     discount: float = 0.99  # γ
     learning_rate: float = 3e-4
@@ -124,6 +128,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
     reward_clip: float = 10.0  # after normalisation
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
+    intrinsic: IntrinsicRewards | None = None  # added to the environment's
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
     precision: Precision = "float32"  # of products and convolutions in the loss
 
@@ -157,10 +162,19 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
         self._batch_spec = batch_spec
         check_minibatches(self.minibatches, batch_spec, sequences=agent.recurrent)
         self._rng = generator(seed, Stream.ALGO, *self._world.keys)
-        self._rewards = (
+        normalizer = (
             RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self._world)
             if self.normalize_reward
             else None
+        )
+        self.rewards = LearnedRewards(
+            agent,
+            batch_spec,
+            normalizer=normalizer,
+            intrinsic=self.intrinsic,
+            seed=seed,
+            world=self._world,
+            two_values=self.two_values,
         )
         self._gradient = GradientStep(
             agent.model,
@@ -186,8 +200,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
         learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
         ratio_clip = scheduled(self.ratio_clip, self.ratio_clip_schedule, itr, self._n_itr)
         clip = torch.tensor(ratio_clip, device=self.agent.device)
-        reward = samples.reward if self._rewards is None else self._rewards(samples)
-        batch, state = self.inputs(samples, reward)
+        batch, state = self.inputs(samples, self.rewards(itr, samples))
         if not self.agent.recurrent:
             batch = batch._replace(agent_inputs=channels_last_images(batch.agent_inputs))
         if self.normalize_advantage == "batch":
@@ -212,7 +225,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
             if self._is_far(losses[-1].approxKl):
                 break
         self.agent.update_normalizer(samples.observation, samples.valid, self._world)
-        return opt_info(losses, norms)
+        return {**opt_info(losses, norms), **self.rewards.report()}
 
     def _is_far(self, approx_kl: Tensor) -> bool:
         """Whether the policy has gone too far from the one that acted, in all processes' mean."""
@@ -223,7 +236,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
     def _loss(self, batch: LossInputs, state: Any, ratio_clip: Tensor) -> tuple[Tensor, PpoLoss]:
         if self.normalize_advantage == "minibatch" and self._world.size == 1:
             batch = normalized(batch, self._world)
-        dist_info, value = self.agent.evaluate(batch.agent_inputs, state)
+        dist_info, value, intrinsic = self.agent.evaluate(batch.agent_inputs, state)
         distribution = self.agent.distribution
         parts = ppo_loss(
             batch,
@@ -235,28 +248,30 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
             value_loss_coeff=self.value_loss_coeff,
             entropy_loss_coeff=self.entropy_loss_coeff,
         )
-        return parts.loss, parts
+        own = self.value_loss_coeff * intrinsic_value_loss(batch, intrinsic)
+        return parts.loss + own, parts
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer, minibatch generator, reward statistics."""
         return {
             "gradient": self._gradient.state_dict(),
             "generator": generator_state(self._rng),
-            "rewards": None if self._rewards is None else self._rewards.state_dict(),
+            **self.rewards.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._gradient.load_state_dict(state["gradient"])
         load_generator_state(self._rng, state["generator"])
-        if self._rewards is not None:
-            self._rewards.load_state_dict(state["rewards"])
+        self.rewards.load_state_dict(state)
 
 
 @final
 @dataclass(kw_only=True)
 class PPO(SurrogateAlgorithm):
     """PPO for every action space, feed-forward or recurrent."""
+
+    two_values: ClassVar[bool] = True
 
     gae_lambda: float = 0.95  # λ of GAE
 
@@ -267,4 +282,5 @@ class PPO(SurrogateAlgorithm):
 
     def inputs(self, samples: Samples, reward: Tensor) -> tuple[LossInputs, Any]:
         """Advantages and returns."""
-        return loss_inputs(self.agent, samples, reward, self.discount, self.gae_lambda)
+        batch, state = loss_inputs(self.agent, samples, reward, self.discount, self.gae_lambda)
+        return self.rewards.joined(batch, samples, self.gae_lambda), state

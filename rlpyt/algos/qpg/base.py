@@ -14,6 +14,7 @@ from torch import Tensor
 from rlpyt.agents.base import Agent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import step_info
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.q_losses import QLosses, sequence_losses
@@ -73,6 +74,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=dict)
     temperature: Temperature | None = None  # of the policy's entropy; None: it has none
+    intrinsic: IntrinsicRewards | None = None  # added to the environment's
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
     precision: Precision = "float32"  # of products and convolutions in the loss
 
@@ -113,6 +115,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             min_steps_learn=self.min_steps_learn,
             replay_ratio=self.replay_ratio,
             world=self._world,
+            intrinsic=self.intrinsic,
         )
         critic = self._build_critic(int(self._rng.integers(2**31)))
         if self._world.rank:  # the same networks, other noise
@@ -204,7 +207,8 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             model.update_normalizer(samples.observation, samples.valid, self._world)
         if self.batch_renorm and self._world.size > 1:
             self._share_statistics()
-        return {**step_info(critic, "qGradNorm"), **step_info(policy, "piGradNorm")}
+        report = self._loop.report() if critic else {}
+        return {**step_info(critic, "qGradNorm"), **step_info(policy, "piGradNorm"), **report}
 
     def _share_statistics(self) -> None:
         """Running averages of batches become all processes' mean; other statistics are exact."""
