@@ -2,6 +2,7 @@
 
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.meta import PEARL
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg import A2C, APPO, IMPALA, PPO
@@ -28,6 +29,7 @@ __all__ = [
     "CrossQ",
     "DiscreteSAC",
     "GradientStep",
+    "IntrinsicRewards",
     "RlAlgorithm",
     "Schedule",
     "Temperature",

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from rlpyt.data import EnvSpaces, OptInfo, Samples
+from rlpyt.data import BatchSpec, EnvSpaces, OptInfo, Samples
 from rlpyt.replays.batches import ReplaySamples
 from rlpyt.rewards.base import IntrinsicReward
 from rlpyt.rewards.rnd import RND
@@ -51,18 +51,16 @@ class IntrinsicRewards:
     def initialize(
         self,
         spaces: EnvSpaces,
+        batch_spec: BatchSpec,
         *,
-        n_envs: int,
         seed: int,
-        steps_per_itr: int,
         device: torch.device,
         world: World,
         from_replay: bool = False,
         two_values: bool = False,
     ) -> None:
-        """Build the module for batches of ``n_envs`` environments; ``from_replay``: transitions of
-        a replay instead. ``steps_per_itr`` are the environment steps of an iteration, of all
-        processes; ``two_values``: the algorithm learns one of intrinsic returns.
+        """Build the module for a sampler's batches; ``from_replay``: for transitions of a replay.
+        ``two_values``: the algorithm can learn a value of intrinsic returns.
 
         Raises:
             RlpytError: ``config``, for a setting out of range or unknown.
@@ -75,10 +73,11 @@ class IntrinsicRewards:
         known: Mapping[str, Any] = inspect.signature(build).parameters
         if self.at_sampling and "return_discount" in known:
             kwargs = {"return_discount": None, **kwargs}  # transitions are of no one trajectory
-        module = build(spaces.observation, spaces.action, n_envs=n_envs, seed=seed, **kwargs)
+        kwargs = {"n_envs": batch_spec.B, "seed": seed, **kwargs}
+        module = build(spaces.observation, spaces.action, **kwargs)
         self.module: IntrinsicReward = module.to(device)
         self.module.join(world)
-        self._steps_per_itr = steps_per_itr
+        self._steps_per_itr = batch_spec.size * world.size
         self._steps = 0
         self._reports: list[dict[str, float]] = []
 

@@ -80,16 +80,24 @@ class ReplayLoop:
         self._next_itr = 0
         self._intrinsic = intrinsic
         if intrinsic is not None:
-            single = replay.sequence_length is None and replay.n_step_return == 1
-            intrinsic.initialize(
-                agent.env_spaces,
-                n_envs=batch_spec.B,
-                seed=seed,
-                steps_per_itr=batch_spec.size * world.size,
-                device=agent.device,
-                world=world,
-                from_replay=single,
-            )
+            self._start(intrinsic, agent, batch_spec, seed, world)
+
+    def _start(
+        self,
+        intrinsic: IntrinsicRewards,
+        agent: DqnAgent | QpgAgent,
+        batch_spec: BatchSpec,
+        seed: int,
+        world: World,
+    ) -> None:
+        intrinsic.initialize(
+            agent.env_spaces,
+            batch_spec,
+            seed=seed,
+            device=agent.device,
+            world=world,
+            from_replay=self.replay.sequence_length is None and self.replay.n_step_return == 1,
+        )
 
     @property
     def updates_per_itr(self) -> int:

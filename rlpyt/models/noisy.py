@@ -133,8 +133,9 @@ def resample_noise(module: nn.Module, rng: np.random.Generator) -> None:
     if not noises:
         return
     sizes = [noise.numel() for noise in noises]
-    epsilon = torch.from_numpy(rng.standard_normal(sum(sizes), dtype=np.float32))
-    scaled = (epsilon.sign() * epsilon.abs().sqrt()).to(noises[0].device)
+    epsilon = rng.standard_normal(sum(sizes), dtype=np.float32)
+    # numpy rounds a root exactly; torch takes a library's, whose last bit is the processor's.
+    scaled = torch.from_numpy(np.sign(epsilon) * np.sqrt(np.abs(epsilon))).to(noises[0].device)
     for noise, values in zip(noises, scaled.split(sizes), strict=True):  # type: ignore[no-untyped-call]  # missing from torch's stubs
         noise.copy_(values)
 

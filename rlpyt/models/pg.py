@@ -1,6 +1,7 @@
 """The model of every policy-gradient agent: policy parameters and state value, for any spaces."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple, Self, final, get_args
 
 import torch
@@ -125,40 +126,35 @@ class PgModel(Model):
             normalize_observation: Normalise float vectors by running statistics
                 (:meth:`update_normalizer`).
             observation_clip: Bound of a normalised observation, in standard deviations.
-            intrinsic_value: Whether intrinsic returns have a value of their own, which shares all
-                but its layers with the other.
+            intrinsic_value: Whether intrinsic returns have a value of their own.
 
         Raises:
             RlpytError: for an unknown space or option, or options that do not fit together.
         """
         plan = _plan(observation_space, hidden_sizes, shared_trunk, image, recurrent)
-
-        def build_encoder() -> Encoder:
-            body = plan.hidden_sizes if plan.is_shared else ()
-            return encoder_for(
-                observation_space, hidden_sizes=body, nonlinearity=nonlinearity, image=image
-            )
-
+        body, head = (plan.hidden_sizes, ()) if plan.is_shared else ((), plan.hidden_sizes)
+        build_encoder = partial(
+            encoder_for,
+            observation_space,
+            hidden_sizes=body,
+            nonlinearity=nonlinearity,
+            image=image,
+        )
         encoder = build_encoder()
         memory, size = None, encoder.feature_size
         if recurrent != "none":
             memory, size = Memory(size, action_space, recurrent, rnn_size), rnn_size
-        head = () if plan.is_shared else plan.hidden_sizes
-        normalizer = None
-        if normalize_observation:
-            normalizer = ObservationNormalizer(observation_space, clip=observation_clip)
-
-        def build_value() -> Mlp:
-            return Mlp(size, head, 1, nonlinearity, output_gain=_VALUE_GAIN)
-
+        normalizer = ObservationNormalizer(observation_space, clip=observation_clip)
+        policy = _policy(size, action_space, head, nonlinearity, init_log_std)
+        values = _values(1 + intrinsic_value, size, head, nonlinearity)
         return cls(
             encoder=encoder,
-            policy=_policy(size, action_space, head, nonlinearity, init_log_std),
-            value_head=build_value(),
+            policy=policy,
+            value_head=values[0],
             value_encoder=build_encoder() if plan.has_images and not plan.is_shared else None,
-            normalizer=normalizer,
+            normalizer=normalizer if normalize_observation else None,
             memory=memory,
-            intrinsic_head=build_value() if intrinsic_value else None,
+            intrinsic_head=values[-1] if intrinsic_value else None,
         )
 
     def forward(
@@ -219,6 +215,16 @@ class PgModel(Model):
         if self.memory is not None:
             features, state = self.memory(features, prev_action, prev_reward, reset, state)
         return features, state
+
+
+def _values(
+    count: int, input_size: int, hidden_sizes: Sequence[int], nonlinearity: Nonlinearity
+) -> list[Mlp]:
+    """Networks from features to a value [..., 1]."""
+    return [
+        Mlp(input_size, hidden_sizes, 1, nonlinearity, output_gain=_VALUE_GAIN)
+        for _ in range(count)
+    ]
 
 
 class _Plan(NamedTuple):

@@ -1,5 +1,6 @@
 """Small runs, an environment that sends a signal, and how two runs are compared."""
 
+import copy
 import csv
 import os
 import signal
@@ -18,6 +19,7 @@ from rlpyt.agents.pg import PgAgent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.agents.qpg_exploration import QpgExploration
 from rlpyt.algos.dqn import PQN
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.appo import APPO
 from rlpyt.algos.pg.impala import IMPALA
@@ -122,12 +124,12 @@ class Drift(gymnasium.Env):
         return self.x.copy(), float(self.x[0] * (push - 0.5)), ended, self.t >= 40, {}
 
 
-def actor_critic(name: str, recurrent: str) -> tuple[QpgAlgorithm, QpgAgent]:
+def actor_critic(name: str, recurrent: str, n_step: int = 2) -> tuple[QpgAlgorithm, QpgAgent]:
     """Learns from 100 steps on, from a replay that wraps around in the fifth iteration."""
     cls = QPG[name]
     critic: dict[str, Any] = {"hidden_sizes": [8], "normalize_observation": True}
     model: dict[str, Any] = {"hidden_sizes": [8], "normalize_observation": True}
-    replay = ReplayBuffer(size=300, n_step_return=2)
+    replay = ReplayBuffer(size=300, n_step_return=n_step)
     if recurrent != "none":
         critic |= {"recurrent": recurrent, "rnn_size": 4}
         model |= {"recurrent": recurrent, "rnn_size": 4}
@@ -161,12 +163,16 @@ def small_runner(
     continuous: bool = False,
     mid_batch_reset: bool = True,
     n_itr: int = 10,
+    n_step: int = 2,
+    intrinsic: IntrinsicRewards | None = None,
     **settings: Any,
 ) -> MinibatchRl:
     """64 steps an iteration, observations and rewards normalised."""
     agent: Agent
     model = {"hidden_sizes": [8], "normalize_observation": True, "recurrent": recurrent}
     model |= {"rnn_size": 4} if recurrent != "none" else {}
+    if intrinsic is not None and intrinsic.discount is not None:
+        model["intrinsic_value"] = True
     rates = {"learning_rate": 1e-2, "learning_rate_schedule": "linear"}
     common = {**rates, "normalize_reward": True}
     kinds: dict[str, Any] = {
@@ -177,7 +183,7 @@ def small_runner(
         "pqn": PQN(epochs=2, minibatches=2, **rates),
     }
     if algo in QPG:
-        chosen, agent = actor_critic(algo, recurrent)
+        chosen, agent = actor_critic(algo, recurrent, n_step)
         kinds = {algo: chosen}
     elif algo == "pqn":
         epsilon = EpsilonGreedy(final=0.1, steps=32 * n_itr)
@@ -185,7 +191,7 @@ def small_runner(
     else:
         agent = PgAgent(model_kwargs=model)
     return MinibatchRl(
-        algo=kinds[algo],
+        algo=replace(kinds[algo], intrinsic=copy.deepcopy(intrinsic)),
         agent=agent,
         sampler=SerialSampler(
             env=EnvConfig(id="runner_fakes:Drift", kwargs={"continuous": continuous}),

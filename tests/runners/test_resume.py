@@ -24,15 +24,38 @@ from runner_fakes import (
 from warm_python import start
 
 import rlpyt.runners.minibatch_rl
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.main import main
+from rlpyt.rewards import E3B
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 ROOT = Path(rlpyt.runners.minibatch_rl.__file__).parents[2]
 
+SMALL_REWARD = {"hidden_sizes": [8], "feature_size": 4}
+NOVELTY = IntrinsicRewards(reward_kwargs=SMALL_REWARD)  # RND
+SECOND_VALUE = IntrinsicRewards(reward_kwargs=SMALL_REWARD, discount=0.9)
+IN_EPISODE = IntrinsicRewards(RewardCls=E3B, reward_kwargs=SMALL_REWARD)
 VARIANTS: dict[str, dict[str, Any]] = {
+    "ppo-rnd": {"intrinsic": NOVELTY},
+    "ppo-lstm-rnd-second-value": {"intrinsic": SECOND_VALUE, "recurrent": "lstm"},
+    "a2c-rnd-second-value": {"algo": "a2c", "intrinsic": SECOND_VALUE},
+    "impala-e3b": {"algo": "impala", "intrinsic": IN_EPISODE},
+    "pqn-rnd": {"algo": "pqn", "intrinsic": NOVELTY},
+    "sac-rnd-at-sampling": {
+        "algo": "sac",
+        "continuous": True,
+        "n_step": 1,
+        "intrinsic": NOVELTY,
+    },
+    "sac-lstm-e3b": {
+        "algo": "sac",
+        "continuous": True,
+        "recurrent": "lstm",
+        "intrinsic": IN_EPISODE,
+    },
     "ppo": {},
     "ppo-evaluator": {"evaluator": Evaluator(episodes=4, n_envs=2, greedy=False)},
     "ppo-lstm": {"recurrent": "lstm"},

@@ -47,6 +47,7 @@ def test_world_size_two_is_world_size_one(kind: str, through: str, monkeypatch: 
     assert_parity(learn(kind, World()), [own, others])
 
 
+@pytest.mark.slow  # the launcher takes long; what it launches is tested above
 def test_under_torchrun_too(tmp_path: Path):
     script = Path(__file__).with_name("world_parity.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]

@@ -1,5 +1,6 @@
 """Parallel samplers as users meet them: settings and mistakes, life cycle, every back end."""
 
+import gc
 import json
 import os
 import pickle
@@ -209,8 +210,10 @@ def test_nothing_is_left_open(layout: str):
                 evaluator.shutdown()
         sampler.shutdown()
         evaluator.shutdown()  # in this order, too
+        gc.collect()
         before.append(len(os.listdir("/dev/fd")))
-    assert len(set(before[1:])) == 1, before  # the first has started the fork server
+    # The first has started the fork server; what an earlier test had left open may be closed now.
+    assert before[-1] <= before[1], before
 
 
 @two_workers

@@ -93,17 +93,7 @@ class PQN(RlAlgorithm):
         world: World | None = None,
     ) -> None:
         """Bind the agent; build the optimizer."""
-        at_least_one = (1, math.inf)
-        self.check_ranges(
-            {
-                "discount": (0.0, 1.0),
-                "q_lambda": (0.0, 1.0),
-                "learning_rate": (0.0, math.inf),
-                "epochs": at_least_one,
-                "minibatches": at_least_one,
-                "clip_grad_norm": (1e-12, math.inf),
-            }
-        )
+        self._check_ranges()
         self._world = world or World()
         self._agent = q_agent(agent, ("q",), "PQN")
         check_minibatches(self.minibatches, batch_spec, sequences=self._agent.recurrent)
@@ -113,9 +103,8 @@ class PQN(RlAlgorithm):
         if self.intrinsic is not None:
             self.intrinsic.initialize(
                 self._agent.env_spaces,
-                n_envs=batch_spec.B,
+                batch_spec,
                 seed=seed,
-                steps_per_itr=batch_spec.size * self._world.size,
                 device=self._agent.device,
                 world=self._world,
             )
@@ -128,6 +117,19 @@ class PQN(RlAlgorithm):
             compile=self.compile,
             precision=self.precision,
             world=self._world,
+        )
+
+    def _check_ranges(self) -> None:
+        at_least_one = (1, math.inf)
+        self.check_ranges(
+            {
+                "discount": (0.0, 1.0),
+                "q_lambda": (0.0, 1.0),
+                "learning_rate": (0.0, math.inf),
+                "epochs": at_least_one,
+                "minibatches": at_least_one,
+                "clip_grad_norm": (1e-12, math.inf),
+            }
         )
 
     def updates_per_itr(self) -> int:

@@ -21,7 +21,6 @@ from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
-    RewardNormalizer,
     intrinsic_value_loss,
     loss_inputs,
     normalized,
@@ -130,20 +129,7 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
         self.agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
-        normalizer = (
-            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self.world)
-            if self.normalize_reward
-            else None
-        )
-        self.rewards = LearnedRewards(
-            self.agent,
-            batch_spec,
-            normalizer=normalizer,
-            intrinsic=self.intrinsic,
-            seed=seed,
-            world=self.world,
-            two_values=self.two_values,
-        )
+        self.rewards = LearnedRewards(self, self.agent, batch_spec, seed=seed, world=self.world)
         self._gradient = GradientStep(
             self.agent.model,
             self._loss,

@@ -23,7 +23,6 @@ from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
-    RewardNormalizer,
     intrinsic_value_loss,
     log_ratio,
     loss_inputs,
@@ -162,20 +161,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
         self._batch_spec = batch_spec
         check_minibatches(self.minibatches, batch_spec, sequences=agent.recurrent)
         self._rng = generator(seed, Stream.ALGO, *self._world.keys)
-        normalizer = (
-            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self._world)
-            if self.normalize_reward
-            else None
-        )
-        self.rewards = LearnedRewards(
-            agent,
-            batch_spec,
-            normalizer=normalizer,
-            intrinsic=self.intrinsic,
-            seed=seed,
-            world=self._world,
-            two_values=self.two_values,
-        )
+        self.rewards = LearnedRewards(self, agent, batch_spec, seed=seed, world=self._world)
         self._gradient = GradientStep(
             agent.model,
             self._loss,

@@ -2,7 +2,7 @@
 intrinsic ones.
 """
 
-from typing import Any, final
+from typing import Any, ClassVar, Protocol, final
 
 import torch
 from torch import Tensor
@@ -17,7 +17,17 @@ from rlpyt.utils.buffer import buffer_map, buffer_to
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
 
-__all__ = ["LearnedRewards"]
+__all__ = ["LearnedRewards", "RewardSettings"]
+
+
+class RewardSettings(Protocol):
+    """The fields of an algorithm that are read here."""
+
+    discount: float
+    normalize_reward: bool
+    reward_clip: float
+    intrinsic: IntrinsicRewards | None
+    two_values: ClassVar[bool]
 
 
 @final
@@ -28,33 +38,35 @@ class LearnedRewards:
 
     def __init__(
         self,
+        algo: RewardSettings,
         agent: PgAgent,
         batch_spec: BatchSpec,
         *,
-        normalizer: RewardNormalizer | None,
-        intrinsic: IntrinsicRewards | None,
         seed: int,
         world: World,
-        two_values: bool,
     ) -> None:
-        """``two_values``: whether the loss can learn the value of intrinsic returns.
+        """As the settings of ``algo`` say.
 
         Raises:
-            RlpytError: ``config``, where model, loss and ``intrinsic`` do not go together.
+            RlpytError: ``config``, where model, loss and settings do not go together.
         """
+        intrinsic = algo.intrinsic
         self._agent = agent
-        self._normalizer = normalizer
+        self._normalizer = None
+        if algo.normalize_reward:
+            self._normalizer = RewardNormalizer(
+                batch_spec.B, algo.discount, algo.reward_clip, world
+            )
         self._intrinsic = intrinsic
         self._bonus: Tensor | None = None
         if intrinsic is not None:
             intrinsic.initialize(
                 agent.env_spaces,
-                n_envs=batch_spec.B,
+                batch_spec,
                 seed=seed,
-                steps_per_itr=batch_spec.size * world.size,
                 device=agent.device,
                 world=world,
-                two_values=two_values,
+                two_values=algo.two_values,
             )
         _check(agent, intrinsic)
 

@@ -1,0 +1,301 @@
+"""Intrinsic rewards reach what is learned: advantages on policy, targets off policy."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from toy_envs import CPU, copied, make, parameters, walk
+
+from rlpyt.agents import DqnAgent, QpgAgent
+from rlpyt.algos import A2C, APPO, DQN, IMPALA, PPO, PQN, R2D1, SAC, IntrinsicRewards, RlAlgorithm
+from rlpyt.replays import ReplayBuffer
+from rlpyt.rewards import E3B, RND, IntrinsicReward, RewardSamples, RewardScale, RewardWeight
+from rlpyt.samplers import SerialSampler
+from rlpyt.utils.errors import RlpytError
+
+SMALL = {"hidden_sizes": [8], "feature_size": 4}
+
+
+class NextSum(IntrinsicReward):
+    """What the next observation sums up to: known in every state, and nothing to learn."""
+
+    @classmethod
+    def from_spaces(
+        cls, observation_space: Any, action_space: Any, *, n_envs: int, seed: int
+    ) -> "NextSum":
+        found = cls(observation_statistics=None, reward_scale=RewardScale("none"))
+        found.seen: list[RewardSamples] = []
+        return found
+
+    def novelty(self, samples: RewardSamples) -> Tensor:
+        return samples.next_observation.sum(-1)
+
+    def update(self, samples: RewardSamples) -> dict[str, float]:
+        self.seen.append(copied(samples))
+        return {"loss": 1.0}
+
+
+class EpisodicSum(NextSum):
+    episodic = True
+
+
+def next_sums(samples: Any) -> Tensor:
+    """By a loop over every step."""
+    T, B = samples.reward.shape
+    found = torch.zeros(T, B)
+    for t in range(T):
+        for b in range(B):
+            ended = samples.done[t, b] or t == T - 1
+            where = samples.final_observation[t, b] if ended else samples.observation[t + 1, b]
+            found[t, b] = where.sum()
+    return found
+
+
+def start(algo: Any, *, T: int = 6, B: int = 3, **model: Any) -> tuple[Any, Any]:
+    agent, sampler = make(algo, walk(), T=T, B=B, **model)
+    return agent, sampler
+
+
+def batch_of(algo: Any, sampler: Any, itr: int = 0) -> tuple[Any, Any]:
+    samples, _trajs = sampler.obtain_samples(itr)
+    return samples, algo.inputs(samples, algo.rewards(itr, samples))[0]
+
+
+@pytest.mark.parametrize("AlgoCls", [PPO, A2C])
+def test_advantages_are_those_of_the_sum(AlgoCls: type[Any]):
+    weighted = IntrinsicRewards(
+        RewardCls=NextSum, weight=RewardWeight(beta=0.5), extrinsic_weight=2.0
+    )
+    plain, other = AlgoCls(), AlgoCls(intrinsic=weighted)
+    _agent, sampler = start(plain)
+    samples, without = batch_of(plain, sampler)
+    expected = plain.inputs(samples, 2.0 * samples.reward + 0.5 * next_sums(samples))[0]
+    _agent, sampler = start(other)
+    _samples, found = batch_of(other, sampler)
+    torch.testing.assert_close(found.advantage, expected.advantage)
+    torch.testing.assert_close(found.return_, expected.return_)
+    assert not torch.allclose(found.advantage, without.advantage)
+
+
+@pytest.mark.parametrize("AlgoCls", [PPO, A2C])
+@pytest.mark.parametrize("recurrent", ["none", "lstm"])
+def test_the_second_value_is_of_returns_through_the_ends_of_episodes(
+    AlgoCls: type[Any], recurrent: str
+):
+    discount, gae_lambda, beta, w = 0.8, 0.7, 0.5, 2.0
+    intrinsic = IntrinsicRewards(
+        RewardCls=NextSum,
+        weight=RewardWeight(beta=beta),
+        extrinsic_weight=w,
+        discount=discount,
+    )
+    algo = AlgoCls(intrinsic=intrinsic, gae_lambda=gae_lambda)
+    agent, sampler = start(algo, B=4, intrinsic_value=True, recurrent=recurrent)
+    sampler.obtain_samples(0)
+    samples, batch = batch_of(algo, sampler, itr=1)
+    assert samples.done.any()
+    T, B = samples.reward.shape
+    value = torch.zeros(T + 1, B)
+    state = agent.first_state(samples.agent_info)
+    for t in range(T + 1):
+        here = [leaf[t] for leaf in samples.agent_inputs] if t < T else None
+        if here is None:
+            here = [samples.final_observation[-1], samples.action[-1], samples.reward[-1]]
+            here.append(torch.zeros(B, dtype=torch.bool))
+        with torch.no_grad():
+            outputs, state = agent.model(*here, state)
+        value[t] = outputs.intrinsic_value
+    reward, advantage = beta * next_sums(samples), torch.zeros(T + 1, B)
+    for t in reversed(range(T)):
+        delta = reward[t] + discount * value[t + 1] - value[t]
+        advantage[t] = delta + discount * gae_lambda * advantage[t + 1]
+    alone = AlgoCls(gae_lambda=gae_lambda)
+    start(alone, B=4, recurrent=recurrent)
+    alone.agent = agent
+    extrinsic = alone.inputs(samples, samples.reward)[0]
+    torch.testing.assert_close(batch.advantage, w * extrinsic.advantage + advantage[:-1])
+    torch.testing.assert_close(batch.intrinsic_return, advantage[:-1] + value[:-1])
+    torch.testing.assert_close(batch.return_, extrinsic.return_)  # of its own reward alone
+
+
+@pytest.mark.parametrize("AlgoCls", [PPO, A2C])
+def test_the_second_value_learns_its_returns(AlgoCls: type[Any]):
+    """Its loss is E[½ (R - V)²], weighted as the other's."""
+    intrinsic = IntrinsicRewards(RewardCls=NextSum, discount=0.9)
+    algo = AlgoCls(intrinsic=intrinsic, value_loss_coeff=0.3)
+    agent, sampler = start(algo, intrinsic_value=True)
+    _samples, batch = batch_of(algo, sampler)
+    clip = (torch.tensor(0.2),) if AlgoCls is PPO else ()
+    with_it, _parts = algo._loss(batch, None, *clip)
+    without, _parts = algo._loss(batch._replace(intrinsic_return=None), None, *clip)
+    value = agent.evaluate(batch.agent_inputs, None).intrinsic_value
+    expected = 0.3 * 0.5 * (batch.intrinsic_return - value).square().mean()
+    torch.testing.assert_close(with_it - without, expected)
+
+
+@pytest.mark.parametrize("AlgoCls", [PPO, A2C])
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_parameter_moves_with_two_values(AlgoCls: type[Any], shared: bool):
+    algo = AlgoCls(intrinsic=IntrinsicRewards(reward_kwargs=SMALL, discount=0.9))
+    agent, sampler = start(algo, intrinsic_value=True, shared_trunk=shared)
+    before = parameters(agent)
+    for itr in range(3):
+        algo.optimize_agent(itr, sampler.obtain_samples(itr)[0])
+    for name, parameter in parameters(agent).items():
+        assert not torch.equal(parameter, before[name]), name
+
+
+def test_the_weight_is_of_environment_steps():
+    weight = RewardWeight(beta=1.0, schedule="linear", n_steps=100)
+    algo = PPO(intrinsic=IntrinsicRewards(RewardCls=NextSum, weight=weight))
+    _agent, sampler = start(algo)  # 18 steps an iteration
+    samples, _trajs = sampler.obtain_samples(0)
+    for itr, share in ((0, 1.0), (2, 0.64), (6, 0.0)):
+        expected = samples.reward + share * next_sums(samples)
+        torch.testing.assert_close(algo.rewards(itr, samples), expected)
+
+
+def q_learner(
+    kind: str, intrinsic: IntrinsicRewards, min_steps_learn: int = 0, **replay: Any
+) -> tuple[Any, Any, Any]:
+    """Algorithm, agent and sampler, initialised."""
+    shared = {"intrinsic": intrinsic, "batch_size": 8, "min_steps_learn": min_steps_learn}
+    shared["replay"] = ReplayBuffer(size=400, **replay)
+    model: dict[str, Any] = {"hidden_sizes": [8]}
+    algo: RlAlgorithm
+    if kind == "sac":
+        algo = SAC(replay_ratio=8.0, critic_kwargs={"hidden_sizes": [8]}, **shared)
+        agent: Any = QpgAgent(policy="gaussian", model_kwargs=model)
+    elif kind == "r2d1":
+        algo = R2D1(replay_ratio=8.0, **shared)
+        agent = DqnAgent(model_kwargs={**model, "recurrent": "lstm", "rnn_size": 4})
+    else:
+        algo = DQN(replay_ratio=8.0, **shared)
+        agent = DqnAgent(model_kwargs=model)
+    sampler = SerialSampler(env=walk("box" if kind == "sac" else "discrete"), batch_T=4, batch_B=2)
+    agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
+    algo.initialize(agent, n_itr=10, batch_spec=sampler.batch_spec, seed=0)
+    sampler.initialize(agent, seed=0, discount=0.99)
+    return algo, agent, sampler
+
+
+@pytest.mark.parametrize("kind", ["dqn", "sac"])
+def test_targets_are_those_of_the_sum_when_they_are_sampled(kind: str):
+    intrinsic = IntrinsicRewards(
+        RewardCls=NextSum, weight=RewardWeight(beta=0.5), extrinsic_weight=2.0
+    )
+    algo, _agent, sampler = q_learner(kind, intrinsic)
+    plain, _agent, _sampler = q_learner(kind, None)  # type: ignore[arg-type]
+    n_terminated = 0
+    for itr in range(6):
+        samples = sampler.obtain_samples(itr)[0]
+        both = [part._loop.batches(itr, samples) for part in (algo, plain)]
+        for found, without in zip(*both, strict=True):
+            assert torch.equal(found.indices, without.indices)
+            going_on = without.next_discount > 0
+            n_terminated += int((~going_on).sum())
+            bonus = 0.5 * without.next_observation.sum(-1) * going_on
+            torch.testing.assert_close(found.return_, 2.0 * without.return_ + bonus)
+            assert going_on.any()
+    assert n_terminated  # without a bonus, for a replay has no observation after them
+    assert intrinsic.module.seen  # and it has learned from what was sampled
+
+
+@pytest.mark.parametrize(
+    ("kind", "RewardCls", "replay"),
+    [
+        ("dqn", NextSum, {"n_step_return": 3}),
+        ("dqn", EpisodicSum, {}),
+        ("sac", EpisodicSum, {}),
+        ("r2d1", NextSum, {"sequence_length": 3, "burn_in": 1}),
+    ],
+)
+def test_where_a_transition_does_not_tell_the_replay_keeps_the_sum(
+    kind: str, RewardCls: Any, replay: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    intrinsic = IntrinsicRewards(RewardCls=RewardCls, weight=RewardWeight(beta=0.5))
+    algo, _agent, sampler = q_learner(kind, intrinsic, min_steps_learn=1_000, **replay)
+    kept: list[Any] = []
+    monkeypatch.setattr(algo.replay, "append", kept.append)
+    samples = sampler.obtain_samples(0)[0]
+    next(algo._loop.batches(0, samples), None)
+    torch.testing.assert_close(kept[0].reward, samples.reward + 0.5 * next_sums(samples))
+
+
+@pytest.mark.parametrize("AlgoCls", [APPO, IMPALA, PQN])
+def test_the_other_on_policy_algorithms_have_the_sum(AlgoCls: type[Any]):
+    algo = AlgoCls(intrinsic=IntrinsicRewards(RewardCls=NextSum))
+    AgentCls = DqnAgent if AlgoCls is PQN else None
+    agents = {} if AgentCls is None else {"AgentCls": AgentCls}
+    agent, sampler = make(algo, walk(), T=6, B=3, **agents)
+    plain = AlgoCls()
+    plain.initialize(agent, n_itr=10, batch_spec=sampler.batch_spec, seed=0)
+    samples = sampler.obtain_samples(0)[0]
+    expected = samples.reward + next_sums(samples)
+    if AlgoCls is PQN:
+        torch.testing.assert_close(algo._rewarded(0, samples).reward, expected)
+        return
+    torch.testing.assert_close(algo.rewards(0, samples), expected)
+
+
+def test_what_is_reported():
+    algo = PPO(intrinsic=IntrinsicRewards(reward_kwargs=SMALL))
+    _agent, sampler = start(algo)
+    report = algo.optimize_agent(0, sampler.obtain_samples(0)[0])
+    assert {"intrinsicReward", "intrinsicLoss", "intrinsicGradNorm"} <= report.keys()
+    assert all(np.isfinite(value) for values in report.values() for value in values)
+    algo, _agent, sampler = q_learner("dqn", IntrinsicRewards(reward_kwargs=SMALL))
+    report = algo.optimize_agent(0, sampler.obtain_samples(0)[0])
+    assert len(report["intrinsicReward"]) == len(report["loss"])
+
+
+@pytest.mark.parametrize("RewardCls", [RND, E3B])
+@pytest.mark.parametrize("kind", ["ppo", "dqn"])
+def test_switched_on_it_changes_what_is_learned(RewardCls: Any, kind: str):
+    found = []
+    for intrinsic in (None, IntrinsicRewards(RewardCls=RewardCls, reward_kwargs=SMALL)):
+        if kind == "dqn":
+            algo, agent, sampler = q_learner("dqn", intrinsic)  # type: ignore[arg-type]
+        else:
+            algo = PPO(intrinsic=intrinsic)
+            agent, sampler = start(algo)
+        for itr in range(2):
+            algo.optimize_agent(itr, sampler.obtain_samples(itr)[0])
+        found.append(parameters(agent))
+    assert any(not torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+@pytest.mark.parametrize(
+    ("algo", "model", "match"),
+    [
+        (PPO(intrinsic=IntrinsicRewards(discount=0.9)), {}, "intrinsic_value=True as well"),
+        (PPO(), {"intrinsic_value": True}, "nothing learns that value"),
+        (IMPALA(intrinsic=IntrinsicRewards(discount=0.9)), {"intrinsic_value": True}, "one value"),
+        (PPO(intrinsic=IntrinsicRewards(discount=1.5)), {"intrinsic_value": True}, "less than 1"),
+        (PPO(intrinsic=IntrinsicRewards(extrinsic_weight=-1.0)), {}, "0 or more"),
+        (
+            PPO(intrinsic=IntrinsicRewards(reward_kwargs={"featuresize": 3})),
+            {},
+            "algo.intrinsic.reward_kwargs.featuresize",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_said(algo: Any, model: dict[str, Any], match: str):
+    with pytest.raises(RlpytError, match=match):
+        start(algo, **model)
+
+
+def test_a_second_value_wants_environments_that_go_on():
+    algo = PPO(intrinsic=IntrinsicRewards(reward_kwargs=SMALL, discount=0.9))
+    _agent, sampler = make(algo, walk(), T=6, B=3, mid_batch_reset=False, intrinsic_value=True)
+    with pytest.raises(RlpytError, match="mid_batch_reset=True"):
+        algo.optimize_agent(0, sampler.obtain_samples(0)[0])
+
+
+def test_spaces_of_every_kind():
+    for action in ("discrete", "box", "multi_discrete", "dict"):
+        algo = PPO(intrinsic=IntrinsicRewards(reward_kwargs=SMALL))
+        _agent, sampler = make(algo, walk(action), T=6, B=3)
+        algo.optimize_agent(0, sampler.obtain_samples(0)[0])
