@@ -133,14 +133,8 @@ class PgModel(Model):
         """
         plan = _plan(observation_space, hidden_sizes, shared_trunk, image, recurrent)
         body, head = (plan.hidden_sizes, ()) if plan.is_shared else ((), plan.hidden_sizes)
-        build_encoder = partial(
-            encoder_for,
-            observation_space,
-            hidden_sizes=body,
-            nonlinearity=nonlinearity,
-            image=image,
-        )
-        encoder = build_encoder()
+        encode = partial(encoder_for, observation_space, nonlinearity=nonlinearity, image=image)
+        encoder = encode(hidden_sizes=body)
         memory, size = None, encoder.feature_size
         if recurrent != "none":
             memory, size = Memory(size, action_space, recurrent, rnn_size), rnn_size
@@ -151,7 +145,9 @@ class PgModel(Model):
             encoder=encoder,
             policy=policy,
             value_head=values[0],
-            value_encoder=build_encoder() if plan.has_images and not plan.is_shared else None,
+            value_encoder=encode(hidden_sizes=body)
+            if plan.has_images and not plan.is_shared
+            else None,
             normalizer=normalizer if normalize_observation else None,
             memory=memory,
             intrinsic_head=values[-1] if intrinsic_value else None,
