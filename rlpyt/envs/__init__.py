@@ -7,6 +7,7 @@ from rlpyt.envs.check import check_env
 from rlpyt.envs.check_report import EnvReport, Finding, print_report
 from rlpyt.envs.classic import masked_velocity_cartpole
 from rlpyt.envs.context_trials import ContextTrials, Draw, Phase
+from rlpyt.envs.four_rooms import FOUR_ROOMS_INFO_KEYS, FourRooms, FourRoomsTrajInfo
 from rlpyt.envs.gym import env_name, make_env
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.memory_corridor import MemoryCorridor
@@ -35,6 +36,7 @@ from rlpyt.envs.trials import TRIAL_INFO_KEYS, Trials, TrialTrajInfo
 from rlpyt.envs.vector import PlannedEnv, StatefulEnv, VectorEnv
 
 __all__ = [
+    "FOUR_ROOMS_INFO_KEYS",
     "TRIAL_INFO_KEYS",
     "AtariConfig",
     "AtariTrajInfo",
@@ -44,6 +46,8 @@ __all__ = [
     "EnvConfig",
     "EnvReport",
     "Finding",
+    "FourRooms",
+    "FourRoomsTrajInfo",
     "LoopVectorEnv",
     "MemoryCorridor",
     "Move",
