@@ -10,6 +10,7 @@ from gymnasium.spaces import Discrete
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.cli.arguments import add_device_option, add_output_options, positive, seed
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
+from rlpyt.cli.init_from import add_init_options, with_init
 from rlpyt.cli.presets.registry import ALGORITHMS, check_algorithm, default_runner
 from rlpyt.cli.resume import continue_run
 from rlpyt.cli.rundir import NewRunDir, draw_curve, was_stopped
@@ -41,6 +42,7 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
     )
     add_sampler_options(parser)
     add_parallel_options(parser)
+    add_init_options(parser)
     parser.add_argument(
         "--recurrent",
         choices=["none", "lstm", "gru"],
@@ -137,6 +139,7 @@ def with_options(runner: BaseRunner, args: argparse.Namespace, overrides: list[s
         RlpytError: for an unknown setting, or values that do not fit.
     """
     runner = chosen_runner(replace(runner, seed=args.seed, device=args.device), args)
+    runner = with_init(runner, args)
     if args.steps is not None:
         runner = replace(runner, n_steps=args.steps)
     if args.n_envs is not None:
@@ -174,6 +177,7 @@ COMMAND = Command(
         "  rlpyt train ppo CartPole-v1 --sampler cpu --workers 2 sampler.group_size=4\n"
         "  rlpyt train ppo CartPole-v1 --world-size 2\n"
         "  rlpyt train sac HalfCheetah-v5 --async\n"
+        "  rlpyt train ppo CartPole-v1 --init-from data/cartpole algo.learning_rate=1e-4\n"
         "  rlpyt train ppo Pendulum-v1 --eval-episodes 20 "
         "agent.model_kwargs.hidden_sizes=[256,256]\n"
         "  rlpyt train ppo my_package.envs:make_maze sampler.env.kwargs.size=9 --recurrent lstm"

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from rlpyt.envs.build import EnvConfig
 from rlpyt.envs.gym import env_name
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
+from rlpyt.runners.init_from import Origin
 from rlpyt.runners.settings import check_unchanged, lost_exactness
 from rlpyt.utils.config import config_dict, flatten_config
 from rlpyt.utils.errors import RlpytError
@@ -28,8 +30,11 @@ def log_settings(
     device: torch.device,
     *,
     resume: bool,
+    lineage: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``params.json``, of a resumed run after a look at what it was; ``provenance.json``."""
+    """Write ``params.json``, of a resumed run after a look at what it was; ``provenance.json``,
+    with the ``lineage`` of parameters that are not the run's own.
+    """
     path = logger.run_dir / "params.json"
     config, extra = config_dict(runner), {"plan": plan}
     if resume and path.exists():
@@ -40,16 +45,27 @@ def log_settings(
             logger.text(lost, 0, show=False)
             warnings.warn(lost, RuntimeWarning, stacklevel=2)
     logger.log_params(config, extra)
-    logger.log_session(describe_session(config, seed=runner.seed, plan=plan, device=device))
+    session = describe_session(config, seed=runner.seed, plan=plan, device=device)
+    if lineage is not None:
+        session = replace(session, record={**session.record, "init_from": lineage})
+    logger.log_session(session)
 
 
-def announce(logger: Logger, runner: BaseRunner, plan: Mapping[str, Any], itr: int) -> None:
+def announce(
+    logger: Logger,
+    runner: BaseRunner,
+    plan: Mapping[str, Any],
+    itr: int,
+    origin: Origin | None = None,
+) -> None:
     """What is to be learned, where and by whom, for people."""
     env = env_name(EnvConfig.of(runner.sampler.env).id)
     what = f"{type(runner.algo).__name__} on {env}: {runner.n_steps:,} steps, seed {runner.seed}"
     logger.text(f"{what}, {runner.agent.device}, into {logger.run_dir}", itr)
     if plan:
         logger.text(plan["text"], itr)
+    if origin is not None:
+        logger.text(str(origin), itr)
     if itr:
         logger.text(f"resumed after {runner.cum_steps:,} steps", itr)
 

@@ -8,6 +8,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.evaluator import Evaluator
+from rlpyt.runners.init_from import InitFrom
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.utils.errors import RlpytError
 
@@ -34,6 +35,7 @@ class BaseRunner(ABC):
     checkpoint_interval_steps: int | None = None  # None: with the log, as long as it costs < 2 %
     keep_checkpoints: int = 2  # the newest; the best stays too
     device: str = "auto"  # several processes: each takes its own, or one by name: "xpu:2,xpu:3"
+    init_from: InitFrom | None = None  # parameters of another run's agent to start with
     torch_threads: int | None = 1  # small networks gain nothing from more; None: leave as it is
     cum_steps: int = field(init=False, repr=False, compare=False, default=0)  # so far, in all ranks
 

@@ -15,6 +15,7 @@ from rlpyt.logging.logger import Logger
 from rlpyt.logging.progress import ProgressBar
 from rlpyt.runners.announce import announce, check_ranks_agree, log_settings
 from rlpyt.runners.base import BaseRunner
+from rlpyt.runners.init_from import read_origin
 from rlpyt.runners.records import RunRecords
 from rlpyt.runners.saver import RunSaver, RunState
 from rlpyt.samplers.base import BaseSampler
@@ -116,7 +117,7 @@ class TrainingLoop:
             if self._resumes:
                 self._resume()
             if logger is not None:
-                announce(logger, self._runner, self._source.plan(), self._itr)
+                announce(logger, self._runner, self._source.plan(), self._itr, self._origin)
             yield stop, stack.enter_context(self._bar(logger))
 
     def _bar(self, logger: Logger | None) -> AbstractContextManager[ProgressBar | None]:
@@ -152,15 +153,15 @@ class TrainingLoop:
         keep_freed_memory()
         check_ranks_agree(runner, world)
         device = self._device or resolve_device(runner.device)
+        self._origin = read_origin(None if self._resumes else runner.init_from, world)
         if logger is not None:
-            log_settings(logger, runner, self._source.plan(), device, resume=self._resumes)
+            plan, lineage = self._source.plan(), self._origin and self._origin.lineage
+            log_settings(logger, runner, plan, device, resume=self._resumes, lineage=lineage)
         self._go_to(0)
         self._log_interval = runner.log_interval_itr
-        runner.agent.initialize(
-            runner.sampler.env_spaces(),
-            seed=runner.seed,
-            device=device,
-        )
+        runner.agent.initialize(runner.sampler.env_spaces(), seed=runner.seed, device=device)
+        if self._origin is not None:
+            self._origin.load_into(runner.agent)
         self._source.initialize(
             runner.agent,
             seed=runner.seed,

@@ -164,7 +164,7 @@ def test_its_state_is_saved_exactly() -> None:
     other.reset(second)
     for row in actions[:40]:
         one.step(row, out)
-    other.load_state_dict(one.state_dict(), second)
+    other.load_state_dict(one.state_dict(), out.observation)
     for row in actions[40:]:
         one.step(row, out)
         other.step(row, expected)
