@@ -14,6 +14,7 @@ from rlpyt.utils.errors import RlpytError, did_you_mean
 __all__ = ["EnvPool", "is_envpool"]
 
 _PREFIX = "envpool/"
+_LIBRARY = "install what the message names (Procgen: apt install libqt5gui5)"
 
 
 def is_envpool(env_id: object) -> bool:
@@ -35,7 +36,8 @@ class EnvPool(GymVectorEnv[Any, Any, Any]):
             thread by default.
 
     Raises:
-        RlpytError: ``env``, without the package, or for an unknown task or option.
+        RlpytError: ``env``, without the package or a library that a task needs, or for an unknown
+            task or option.
     """
 
     def __init__(self, env_id: str, num_envs: int, options: Mapping[str, Any]) -> None:
@@ -63,6 +65,9 @@ class EnvPool(GymVectorEnv[Any, Any, Any]):
                     seed=seed % 2**31,
                     **self._options,
                 )
+        except ImportError as error:  # of a library that is no Python package: Procgen's Qt
+            what = f"EnvPool cannot load {self._task}: {error}"
+            raise RlpytError("env", what, hint=_LIBRARY) from error
         except (AssertionError, TypeError, ValueError) as error:
             what = f"EnvPool does not make {self._task} with {self._options}: {error}"
             raise RlpytError("env", what, hint="see the options of envpool.make") from error

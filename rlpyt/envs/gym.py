@@ -20,6 +20,7 @@ _REGISTERED_BY = (
     ("ALE/", "NoFrameskip-v4", "ale_py", "atari"),
     ("MiniGrid-", "", "minigrid", "minigrid"),
     ("BabyAI-", "", "minigrid", "minigrid"),
+    ("", "BulletEnv-v0", "pybullet_envs_gymnasium", "pybullet"),
     ("dm_control/", "", "dm_control", "dm-control"),  # shimmy without it registers none
     ("dm_control/", "", "shimmy", "dm-control"),
 )

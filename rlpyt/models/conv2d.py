@@ -48,10 +48,11 @@ def is_image(space: Space[Any]) -> bool:
 
 
 def image_layout(shape: Sequence[int]) -> ImageLayout:
-    """The order of an image's axes: the smaller of first and last dimension is the channel.
+    """The order of an image's axes: where two neighbours are equal the third is the channel, else
+    the smaller of first and last.
 
-    ``(210, 160, 3)`` is HWC, as Gymnasium renders; ``(4, 84, 84)``, a stack of frames, is CHW;
-    two dimensions are HW.
+    ``(210, 160, 3)`` is HWC, as Gymnasium renders; ``(4, 84, 84)``, a stack of frames, is CHW, and
+    so is ``(20, 7, 7)``, one-hot cells; two dimensions are HW.
 
     Raises:
         RlpytError: where first and last are equal, or the shape has not 2 or 3 dimensions.
@@ -70,6 +71,8 @@ def image_layout(shape: Sequence[int]) -> ImageLayout:
             f"image shape {tuple(shape)}: first and last are equal, the channel is ambiguous",
             hint='resize it so that the channel is the smaller one, or choose image="flatten"',
         )
+    if (shape[0] == shape[1]) != (shape[1] == shape[2]):
+        return "HWC" if shape[0] == shape[1] else "CHW"
     return "CHW" if shape[0] < shape[-1] else "HWC"
 
 

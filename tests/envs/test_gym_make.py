@@ -155,6 +155,7 @@ def test_missing_dependency(registered, message, hint):
         ("PongNoFrameskip-v4", "ale_py", "atari"),
         ("MiniGrid-Empty-5x5-v0", "minigrid", "minigrid"),
         ("BabyAI-GoToObj-v0", "minigrid", "minigrid"),
+        ("HopperBulletEnv-v0", "pybullet_envs_gymnasium", "pybullet"),
     ],
 )
 def test_missing_suite(monkeypatch, registered, env_id, package, extra):

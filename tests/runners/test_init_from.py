@@ -231,7 +231,7 @@ def test_ranks_that_read_different_checkpoints_are_told(source: Path) -> None:
         def gather(self, value: Any) -> list[Any]:
             return [value, {**value, "itr": value["itr"] + 1}]
 
-    with pytest.raises(RlpytError, match="rank 1 has read iteration 5 of .*, rank 0 iteration 4"):
+    with pytest.raises(RlpytError, match=r"rank 1 has read iteration 5 of .*, rank 0 iteration 4"):
         read_origin(InitFrom(run_dir=str(source)), Other())
 
 
