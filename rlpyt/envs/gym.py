@@ -153,7 +153,7 @@ def find_spec(env_id: str) -> EnvSpec:
 
 def _import_suite(env_id: str) -> None:
     for start, end, package, extra in _REGISTERED_BY:
-        if env_id.startswith(start) or (end and env_id.endswith(end)):
+        if (start and env_id.startswith(start)) or (end and env_id.endswith(end)):
             _register(env_id, package, extra)
 
 

@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_told_in_a_table(source: Path, tmp_path: Path) -> N
 
 def test_an_encoder_goes_to_other_actions(image_source: Path, tmp_path: Path) -> None:
     init = InitFrom(run_dir=str(image_source), part="encoder")
-    with pytest.raises(RlpytError, match="policy.output.weight"):
+    with pytest.raises(RlpytError, match=r"policy\.output\.weight"):
         train(replace(image_runner(two_actions), init_from=replace(init, part="agent")), tmp_path)
     run_dir = train(replace(image_runner(two_actions), init_from=init), tmp_path / "encoder")
     plain = train(image_runner(two_actions), tmp_path / "plain")
