@@ -124,3 +124,43 @@ def test_half_cheetah_never_ends_but_is_cut_and_a_pendulum_falls():
 def test_what_it_cannot_do_is_told(config, error):
     with pytest.raises(RlpytError, match=error):
         build_vector_env(config, range(B), seed=0)
+
+
+def procgen(**options) -> EnvConfig:
+    return EnvConfig(id="envpool/CoinrunEasy-v0", kwargs=options)
+
+
+def first_images(config, seed=1):
+    """[B, 3, 64, 64] after a reset."""
+    try:
+        env, observation, _out = start(config, seed)
+    except RlpytError as error:
+        if "cannot load" in error.what:
+            pytest.skip("Procgen needs Qt 5, which is not installed")
+        raise
+    assert env.spaces.observation.shape == (3, 64, 64)
+    assert env.spaces.action.n == 15
+    images = np.array(observation)
+    env.close()
+    return images
+
+
+def test_procgen_has_as_many_levels_as_are_asked_for():
+    images = first_images(procgen(num_levels=1, start_level=7))
+    assert images.dtype == np.uint8
+    assert images.shape == (B, 3, 64, 64)
+    assert all(np.array_equal(images[0], image) for image in images)
+    assert np.array_equal(images, first_images(procgen(num_levels=1, start_level=7), seed=2))
+    assert not np.array_equal(images, first_images(procgen(num_levels=1, start_level=8)))
+    anywhere = first_images(procgen())
+    assert not all(np.array_equal(anywhere[0], image) for image in anywhere)
+
+
+def test_a_library_that_is_missing_is_told(monkeypatch):
+    def make(*_args, **_kwargs):
+        raise ImportError("EnvPool Procgen requires the system Qt 5 runtime")
+
+    monkeypatch.setattr("envpool.make", make)
+    with pytest.raises(RlpytError, match="cannot load CoinrunEasy-v0: .*Qt 5") as caught:
+        build_vector_env(procgen(), range(B), seed=0)
+    assert "apt install libqt5gui5" in caught.value.hint

@@ -18,8 +18,8 @@ def views(encoding):
     """The plain view [7, 7, 3] and its image, after the same steps."""
     plain, env = make_env(ID), minigrid(env=ID, encoding=encoding)
     pairs = [(plain.reset(seed=3)[0]["image"], env.reset(seed=3)[0])]
-    for action in (0, 2, 1, 2, 2, 1, 2):
-        pairs.append((plain.step(action)[0]["image"], env.step(action)[0]))
+    actions = (0, 2, 1, 2, 2, 1, 2)
+    pairs += [(plain.step(action)[0]["image"], env.step(action)[0]) for action in actions]
     assert not np.array_equal(pairs[0][0], pairs[-1][0])
     return pairs
 
