@@ -161,6 +161,6 @@ def test_a_library_that_is_missing_is_told(monkeypatch):
         raise ImportError("EnvPool Procgen requires the system Qt 5 runtime")
 
     monkeypatch.setattr("envpool.make", make)
-    with pytest.raises(RlpytError, match="cannot load CoinrunEasy-v0: .*Qt 5") as caught:
+    with pytest.raises(RlpytError, match=r"cannot load CoinrunEasy-v0: .*Qt 5") as caught:
         build_vector_env(procgen(), range(B), seed=0)
     assert "apt install libqt5gui5" in caught.value.hint
