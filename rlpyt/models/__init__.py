@@ -19,7 +19,7 @@ from rlpyt.models.policy import PolicyKind, PolicyModel
 from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
 from rlpyt.models.resnet import ImpalaResNet
 from rlpyt.models.rnn import Recurrent, RnnKind
-from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
+from rlpyt.models.trunk import Encoded, Layers, Trunk, TrunkOptions, trunk_for
 from rlpyt.models.value import ValueModel
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "CriticModel",
     "DqnModel",
     "Dueling",
+    "Encoded",
     "Encoder",
     "ImageTrunk",
     "ImpalaResNet",

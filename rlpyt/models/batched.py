@@ -1,6 +1,6 @@
 """N networks of one shape computed as one: their weights lie in one tensor [n, in, out]."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final, final
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from rlpyt.models.batch_renorm import BatchRenorm
 from rlpyt.models.linear import onednn_product, onednn_takes
-from rlpyt.models.mlp import Nonlinearity, nonlinearity_function
+from rlpyt.models.mlp import HIDDEN_GAIN, Init, Nonlinearity, nonlinearity_function
 from rlpyt.models.relu_mlp import can_fuse, relu_mlps
 from rlpyt.utils.errors import RlpytError
 
@@ -81,6 +81,7 @@ class BatchedMlp(nn.Module):
         layer_norm: Normalise before each nonlinearity.
         batch_renorm: Normalise the input and behind each nonlinearity by statistics of the batch,
             as CrossQ does (:class:`rlpyt.models.batch_renorm.BatchRenorm`).
+        init: ``"default"`` (torch's) or ``"orthogonal"`` (hidden gain sqrt 2, biases 0).
 
     Raises:
         RlpytError: for a size below 1, an unknown nonlinearity, or both normalisations.
@@ -96,6 +97,7 @@ class BatchedMlp(nn.Module):
         *,
         layer_norm: bool = False,
         batch_renorm: bool = False,
+        init: Init = "default",
     ) -> None:
         super().__init__()
         sizes = (input_size, *hidden_sizes)
@@ -113,6 +115,9 @@ class BatchedMlp(nn.Module):
         )
         self.renorms = nn.ModuleList(BatchRenorm(n, size) for size in sizes if batch_renorm)
         self.output = BatchedLinear(n, sizes[-1], output_size)
+        if init == "orthogonal":
+            _orthogonal_(self.hidden, HIDDEN_GAIN)
+            _orthogonal_([self.output], 1.0)
         self._is_plain_relu = nonlinearity == "relu" and not (layer_norm or batch_renorm)
         self._largest = max(n_in * n_out for n_in, n_out in pairwise((*sizes, output_size)))
 
@@ -159,6 +164,15 @@ def batched_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         product: Tensor = _OneDnnBatchedLinear.apply(x, weight, bias)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return product
     return torch.baddbmm(bias, x.expand(weight.shape[0], *x.shape[-2:]), weight)
+
+
+def _orthogonal_(layers: Iterable[nn.Module], gain: float) -> None:
+    """Make the matrix of each network orthogonal times ``gain``, the biases zero."""
+    for layer in layers:
+        assert isinstance(layer, BatchedLinear)
+        for weight in layer.weight.detach():
+            nn.init.orthogonal_(weight, gain)
+        nn.init.zeros_(layer.bias)
 
 
 def _is_large(x: Tensor, weight: Tensor) -> bool:

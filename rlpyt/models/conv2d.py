@@ -96,15 +96,19 @@ def channels_first(image: Tensor, layout: ImageLayout) -> tuple[tuple[int, ...],
     return leading, batch if layout == "CHW" else batch.permute(0, 3, 1, 2)
 
 
-def scaled_conv2d(image: Tensor, conv: nn.Conv2d, scale: float) -> Tensor:
-    """``conv(scale * image)`` for an image [N, C, H, W] of any dtype.
+def scaled_conv2d(image: Tensor, conv: nn.Conv2d, scale: float, shift: float = 0.0) -> Tensor:
+    """``conv(scale * image + shift)`` for an image [N, C, H, W] of any dtype; with a shift ``conv``
+    has no padding.
 
-    The scale multiplies the weight, which is small, and the cast is also the change to
-    channels_last memory: the image is passed over once.
+    The scale multiplies the weight, which is small, the shift goes into the bias, and the cast is
+    also the change to channels_last memory: the image is passed over once.
     """
     image = image.to(conv.weight.dtype, memory_format=torch.channels_last)
     weight = conv.weight if scale == 1.0 else conv.weight * scale
-    return functional.conv2d(image, weight, conv.bias, conv.stride, conv.padding)
+    bias = conv.bias
+    if shift and bias is not None:
+        bias = bias + shift * conv.weight.sum((1, 2, 3))
+    return functional.conv2d(image, weight, bias, conv.stride, conv.padding)
 
 
 def flatten_image(x: Tensor) -> Tensor:
@@ -127,6 +131,7 @@ class Conv2d(nn.Module):
         paddings: Zero padding of each convolution.
         feature_size: Length of the output.
         scale: What images are multiplied by: 1/255 for uint8.
+        shift: What is added then; the first convolution has no padding.
         init: ``"orthogonal"`` (gain sqrt 2, biases 0) or ``"default"`` (torch's).
 
     Raises:
@@ -143,12 +148,13 @@ class Conv2d(nn.Module):
         paddings: Sequence[int] = (0, 0, 0),
         feature_size: int = 512,
         scale: float = 1 / 255,
+        shift: float = 0.0,
         init: Init = "orthogonal",
     ) -> None:
         super().__init__()
         layers = _zip_layers(channels, kernel_sizes, strides, paddings)
         self.layout = image_layout(shape)
-        self.scale = scale
+        self.scale, self.shift = scale, shift
         self.feature_size = feature_size
         height, width = _output_size(shape, layers)
         convs, n_in = [], image_size(shape)[0]
@@ -166,7 +172,8 @@ class Conv2d(nn.Module):
         leading, x = channels_first(image, self.layout)
         for index, conv in enumerate(self.convs):
             assert isinstance(conv, nn.Conv2d)
-            x = torch.relu_(scaled_conv2d(x, conv, self.scale) if index == 0 else conv(x))
+            first = index == 0
+            x = torch.relu_(scaled_conv2d(x, conv, self.scale, self.shift) if first else conv(x))
         x = torch.relu_(large_linear(flatten_image(x), self.linear.weight, self.linear.bias))
         return x.reshape(*leading, self.feature_size)
 

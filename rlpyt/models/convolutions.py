@@ -29,6 +29,7 @@ class Convolutions(nn.Module):
         super().__init__()
         self.layout = trunk.layout
         self.scale = trunk.scale
+        self.shift = trunk.shift if isinstance(trunk, Conv2d) else 0.0
         self.feature_size = trunk.linear.in_features
         self.layers = trunk.convs if isinstance(trunk, Conv2d) else trunk.stages
         self.norms = nn.ModuleList(
@@ -41,9 +42,9 @@ class Convolutions(nn.Module):
         """[..., *shape] to [..., feature_size]."""
         leading, x = channels_first(image, self.layout)
         for index, layer in enumerate(self.layers):
-            scale = self.scale if index == 0 else 1.0
+            scale, shift = (self.scale, self.shift) if index == 0 else (1.0, 0.0)
             if isinstance(layer, nn.Conv2d):
-                x = scaled_conv2d(x, layer, scale)
+                x = scaled_conv2d(x, layer, scale, shift)
                 if self.norms:
                     x = self.norms[index](x)
                 x = torch.relu_(x)

@@ -11,7 +11,7 @@ from rlpyt.data import AgentInputs, NoState, RnnState
 from rlpyt.models.action_scale import ActionScale
 from rlpyt.models.batched import BatchedMlp
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.models.mlp import Nonlinearity
+from rlpyt.models.mlp import Init, Nonlinearity
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, check_memory, trunk_for
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
@@ -24,9 +24,9 @@ class CriticModel(nn.Module):
     """Q(s, a) of n critics, [n, ..., n_outputs], for any leading dimensions.
 
     Box actions: an action, in units of its bounds, joins the features of the observation. Discrete
-    actions: none goes in, and the outputs are those of every action. Convolutions and observation
-    statistics are shared by the critics, all other layers are each one's own. Build it with
-    :meth:`from_spaces`.
+    actions: none goes in, and the outputs are those of every action. Convolutions, a bottleneck and
+    observation statistics are shared by the critics, all other layers are each one's own. Build it
+    with :meth:`from_spaces`.
 
     Args:
         trunk: Observation to features.
@@ -56,12 +56,14 @@ class CriticModel(nn.Module):
         nonlinearity: Nonlinearity = "relu",
         layer_norm: bool = False,
         batch_renorm: bool = False,
+        init: Init = "default",
         image: ImageTrunk = "auto",
+        feature_size: int | None = None,
         normalize_observation: bool = False,
         recurrent: Literal["none", "lstm", "gru"] = "none",
         rnn_size: int = 256,
     ) -> Self:
-        """Build for these spaces; all starts as torch does.
+        """Build for these spaces.
 
         Args:
             observation_space: What is observed; a top-level ``action_mask`` is left out.
@@ -72,7 +74,10 @@ class CriticModel(nn.Module):
             nonlinearity: Between them.
             layer_norm: Before each nonlinearity.
             batch_renorm: On the input and behind each nonlinearity, as in CrossQ.
+            init: How weights start: as torch's do, or orthogonal.
             image: How images are encoded: convolutions without a linear layer.
+            feature_size: Length of a bottleneck behind the encoder (a linear layer, layer
+                normalisation, tanh), as in DrQ-v2; the critics share it; ``None`` for none.
             normalize_observation: Normalise float vectors by running statistics
                 (:meth:`update_normalizer`).
             recurrent: A memory over the encoded observation, the previous action and the previous
@@ -85,8 +90,8 @@ class CriticModel(nn.Module):
         """
         scale, n_outputs = _action_ends(action_space, n_outputs)
         check_memory(recurrent, rnn_size, batch_renorm=batch_renorm)
-        layers = Layers(nonlinearity, "default", False, layer_norm)
-        options = TrunkOptions(image, recurrent, rnn_size, normalize_observation)
+        layers = Layers(nonlinearity, init, False, layer_norm)
+        options = TrunkOptions(image, recurrent, rnn_size, normalize_observation, feature_size)
         trunk = trunk_for(observation_space, action_space, (), layers, options)
         networks = BatchedMlp(
             n_critics,
@@ -96,6 +101,7 @@ class CriticModel(nn.Module):
             nonlinearity,
             layer_norm=layer_norm,
             batch_renorm=batch_renorm,
+            init=init,
         )
         return cls(trunk=trunk, action_scale=scale, networks=networks)
 

@@ -28,10 +28,11 @@ from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["Encoder", "ImageTrunk", "encoded_items", "encoder_for"]
 
-ImageTrunk = Literal["auto", "nature", "small", "impala", "flatten"]
+ImageTrunk = Literal["auto", "nature", "small", "impala", "drq", "flatten"]
 """How images are encoded: Mnih et al. 2015, two small convolutions for images of a few cells
-(MiniGrid, MinAtar), Espeholt et al. 2018, or as plain vectors. ``"auto"``: small where rows or
-columns are fewer than the Nature network needs, else that."""
+(MiniGrid, MinAtar), Espeholt et al. 2018, Yarats et al. 2021 (four convolutions that keep where
+things are), or as plain vectors. ``"auto"``: small where rows or columns are fewer than the Nature
+network needs, else that."""
 
 _NATURE_LEAST = 36  # rows and columns
 
@@ -209,6 +210,10 @@ def _box_network(space: spaces.Box, image: ImageTrunk) -> _LeafNetwork:
         return _Vector(space.shape, scale)
     if image == "impala":
         return ImpalaResNet(space.shape, scale=scale)
+    if image == "drq":  # arXiv:2107.09645, of images within ±½
+        four: dict[str, Any] = {"channels": (32,) * 4, "kernel_sizes": (3,) * 4}
+        four |= {"strides": (2, 1, 1, 1), "paddings": (0,) * 4, "feature_size": 50}
+        return Conv2d(space.shape, scale=scale, shift=-0.5, **four)
     if image == "nature" or (image == "auto" and min(image_size(space.shape)[1:]) >= _NATURE_LEAST):
         return Conv2d(space.shape, scale=scale)
     return Conv2d(

@@ -13,7 +13,7 @@ from rlpyt.models.action_scale import ActionScale
 from rlpyt.models.base import Model
 from rlpyt.models.batched import BatchedMlp
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.models.mlp import Nonlinearity
+from rlpyt.models.mlp import Init, Nonlinearity
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, check_memory, trunk_for
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.world import World
@@ -63,12 +63,14 @@ class PolicyModel(Model):
         nonlinearity: Nonlinearity = "relu",
         layer_norm: bool = False,
         batch_renorm: bool = False,
+        init: Init = "default",
         image: ImageTrunk = "auto",
+        feature_size: int | None = None,
         normalize_observation: bool = False,
         recurrent: Literal["none", "lstm", "gru"] = "none",
         rnn_size: int = 256,
     ) -> Self:
-        """Build for these spaces; all starts as torch does.
+        """Build for these spaces.
 
         Args:
             observation_space: What is observed; a top-level ``action_mask`` is left out.
@@ -78,7 +80,10 @@ class PolicyModel(Model):
             nonlinearity: Between them.
             layer_norm: Before each nonlinearity.
             batch_renorm: On the input and behind each nonlinearity, as in CrossQ.
+            init: How weights start: as torch's do, or orthogonal.
             image: How images are encoded: convolutions without a linear layer.
+            feature_size: Length of a bottleneck behind the encoder (a linear layer, layer
+                normalisation, tanh), as in DrQ-v2; ``None`` for none.
             normalize_observation: Normalise float vectors by running statistics
                 (:meth:`update_normalizer`).
             recurrent: A memory over the encoded observation, the previous action and the previous
@@ -93,8 +98,8 @@ class PolicyModel(Model):
         if min(hidden_sizes, default=1) < 1:
             raise RlpytError("config", f"hidden_sizes={list(hidden_sizes)}", hint="use 1 or more")
         check_memory(recurrent, rnn_size, batch_renorm=batch_renorm)
-        layers = Layers(nonlinearity, "default", False, layer_norm)
-        options = TrunkOptions(image, recurrent, rnn_size, normalize_observation)
+        layers = Layers(nonlinearity, init, False, layer_norm)
+        options = TrunkOptions(image, recurrent, rnn_size, normalize_observation, feature_size)
         trunk = trunk_for(observation_space, action_space, (), layers, options)
         size = trunk.feature_size
         if not batch_renorm:
@@ -107,6 +112,7 @@ class PolicyModel(Model):
             nonlinearity,
             layer_norm=layer_norm,
             batch_renorm=True,
+            init=init,
         )
         return cls(trunk=trunk, head=head, kind=kind)
 

@@ -1,4 +1,4 @@
-"""From an observation to features: normalise, encode, hidden layers, memory."""
+"""From an observation to features: normalise, encode, bottleneck or hidden layers, memory."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, final, get_args
@@ -14,9 +14,19 @@ from rlpyt.models.mlp import Init, Mlp, Nonlinearity
 from rlpyt.models.noisy import NoisyMlp
 from rlpyt.models.normalize import ObservationNormalizer
 from rlpyt.models.rnn import RnnKind
+from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["Layers", "Trunk", "TrunkOptions", "check_memory", "trunk_for"]
+__all__ = ["Encoded", "Layers", "Trunk", "TrunkOptions", "check_memory", "trunk_for"]
+
+
+class Encoded(NamedArrayTuple):
+    """An observation as :meth:`Trunk.encode` leaves it, which trunks with the same encoder take in
+    its place.
+    """
+
+    features: Tensor  # [..., size]
+    action_mask: Any = None  # of the observation
 
 
 class Layers(NamedTuple):
@@ -52,6 +62,8 @@ class TrunkOptions(NamedTuple):
     recurrent: Literal["none", "lstm", "gru"]  # which recurrent part, if any
     rnn_size: int  # length of its output
     normalize_observation: bool  # float vectors, by running statistics
+    # Length of a bottleneck behind the encoder (linear layer, layer norm, tanh); None: none.
+    feature_size: int | None = None
 
 
 @final
@@ -94,14 +106,20 @@ class Trunk(nn.Module):
         """Features and next state; without memory the state as it came, and only the observation is
         looked at.
         """
-        if self.normalizer is not None:
-            observation = self.normalizer(observation)
-        features: Tensor = self.encoder(observation)
+        is_encoded = isinstance(observation, Encoded)
+        features: Tensor = observation.features if is_encoded else self.encode(observation)
         if self.body is not None:
             features = self.body(features)
         if self.memory is not None:
             features, state = self.memory(features, prev_action, prev_reward, reset, state)
         return features, state
+
+    def encode(self, observation: Any) -> Tensor:
+        """What the encoder makes of a (normalised) observation tree, [..., size]."""
+        if self.normalizer is not None:
+            observation = self.normalizer(observation)
+        features: Tensor = self.encoder(observation)
+        return features
 
     def initial_state(self, B: int) -> RnnState | NoState:
         """Zeros for ``B`` environments, batch first; nothing without memory."""
@@ -128,9 +146,15 @@ def trunk_for(
             which are always torch's.
         options: The rest.
     """
-    image, recurrent, rnn_size, normalize_observation = options
+    image, recurrent, rnn_size, normalize_observation, feature_size = options
     encoder = convolution_encoder(observation_space, image, layer_norm=layers.layer_norm)
-    size, body, memory = encoder.feature_size, None, None
+    size, memory = encoder.feature_size, None
+    body: Mlp | NoisyMlp | None = None
+    if feature_size is not None:
+        if feature_size < 1 or hidden_sizes:
+            raise RlpytError("config", f"feature_size={feature_size}", hint="use 1 or more")
+        body = Mlp(size, (feature_size,), init=layers.init, layer_norm=True)
+        size = feature_size
     if hidden_sizes:
         body = layers._replace(noisy=False).build(size, hidden_sizes)
         size = body.output_size
