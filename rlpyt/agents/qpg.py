@@ -230,13 +230,15 @@ class QpgAgent(Agent):
             inputs: Any leading dimensions.
             state: As in ``step``.
             noise: [..., dim], added to the unit action, which is then clipped to ±1: the target
-                policy smoothing of TD3 (Fujimoto et al. 2018, arXiv:1802.09477, section 5.3).
+                policy smoothing of TD3 (Fujimoto et al. 2018, arXiv:1802.09477, section 5.3). The
+                gradient is that without clipping, else saturated actions would not learn.
             model: Another policy than the agent's: a target network.
         """
         params, _state = (self.model if model is None else model)(*inputs, state)
         unit = torch.tanh(params)
         if noise is not None:
-            unit = (unit + noise).clamp(-1.0, 1.0)
+            unit = unit + noise
+            unit = unit - (unit - unit.clamp(-1.0, 1.0)).detach()
         return self._scale.from_unit(unit)
 
     def mask(self, observation: Any) -> Tensor | None:

@@ -44,7 +44,14 @@ class QpgExploration:
         """The noise of one environment's next ``T`` actions, [T] float32; 0 in an evaluation."""
         if where.steps is None:
             return np.zeros(T, dtype=np.float32)
+        return self._std(where.steps + where.n_envs * np.arange(T)).astype(np.float32)
+
+    def noise_std_after(self, steps: int) -> float:
+        """The noise of the next action after ``steps`` environment steps of the run."""
+        return float(self._std(np.array(steps)))
+
+    def _std(self, steps: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         last = self.noise_std if self.noise_std_final is None else self.noise_std_final
-        steps = where.steps + where.n_envs * np.arange(T) - self.random_steps
-        progress = (steps / max(1, self.noise_steps)).clip(0.0, 1.0)
-        return (self.noise_std + (last - self.noise_std) * progress).astype(np.float32)
+        progress = ((steps - self.random_steps) / max(1, self.noise_steps)).clip(0.0, 1.0)
+        std: np.ndarray[Any, Any] = self.noise_std + (last - self.noise_std) * progress
+        return std

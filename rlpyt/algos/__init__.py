@@ -6,7 +6,7 @@ from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.meta import PEARL
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg import A2C, APPO, IMPALA, PPO
-from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, Temperature
+from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, DrQV2, Temperature
 from rlpyt.algos.schedule import Schedule, scheduled
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "CategoricalDQN",
     "CrossQ",
     "DiscreteSAC",
+    "DrQV2",
     "GradientStep",
     "IntrinsicRewards",
     "RlAlgorithm",

@@ -9,7 +9,8 @@ __all__ = ["TargetUpdate"]
 
 @final
 class TargetUpdate:
-    """θ⁻ ← θ⁻ + τ (θ - θ⁻), buffers as they are in the online network.
+    """θ⁻ ← θ⁻ + τ (θ - θ⁻), buffers as they are in the online network; what both have in common
+    is left alone.
 
     Which tensors those are is looked up once: that takes longer than the arithmetic of a small
     network.
@@ -17,7 +18,9 @@ class TargetUpdate:
 
     def __init__(self, target: torch.nn.Module, online: torch.nn.Module) -> None:
         pairs = zip(target.parameters(), online.parameters(), strict=True)
-        self._parameters = [(slow.detach(), fast.detach()) for slow, fast in pairs]
+        self._parameters = [
+            (slow.detach(), fast.detach()) for slow, fast in pairs if slow is not fast
+        ]
         self._buffers = list(zip(target.buffers(), online.buffers(), strict=True))
 
     def step(self, tau: float) -> None:

@@ -5,8 +5,9 @@ import json
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import is_dataclass
 from enum import Enum
-from inspect import isclass
+from inspect import isabstract, isclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -63,8 +64,8 @@ def convert(value: Any, annotation: Any, place: str, text: str | None = None) ->
     """``value`` as a field annotated ``annotation`` takes it.
 
     Integers serve as floats, whole floats as integers, lists as tuples, dotted paths and
-    ``module:name`` as classes and functions; ``None`` must be allowed by the annotation. NaN is
-    never a setting.
+    ``module:name`` as classes and functions, the name of a class as the component that it makes;
+    ``None`` must be allowed by the annotation. NaN is never a setting.
 
     Args:
         value: what was parsed.
@@ -272,4 +273,23 @@ def _from_string(value: str, kind: type, place: str) -> Any:
             return found
     if isinstance(value, kind):
         return value
+    if isabstract(kind):
+        return _component(value, kind, place)
     raise _mismatch(value, kind, place)
+
+
+def _component(value: str, kind: type, place: str) -> Any:
+    """The component with the defaults of a class, for a field of the abstract ``kind``: by its
+    name, or by its dotted path, where it is no class of rlpyt.
+    """
+    classes: list[type] = kind.__subclasses__()
+    known = {cls.__name__: cls for cls in classes if is_dataclass(cls)}
+    found = _locate(value, place) if "." in value or ":" in value else known.get(value)
+    if not isclass(found) or not issubclass(found, kind):
+        hint = did_you_mean(value, known) if known else "give a dotted path: package.module.Name"
+        raise _mismatch(value, kind, place, hint)
+    try:
+        return found()
+    except TypeError as error:
+        hint = "choose it in a script, where it can be given what it needs"
+        raise RlpytError("config", f"{place} = {_quote(value)}: {error}", hint=hint) from error

@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any, Literal, Self, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.qpg.batch import QpgBatch, States, Steps
@@ -34,16 +34,22 @@ class ActorCritic:
         self.critic = critic
         self._is_target = is_target
 
-    def target(self, names: tuple[TargetNetwork, ...]) -> tuple[Self, list[TargetUpdate]]:
+    def target(
+        self, names: tuple[TargetNetwork, ...], *, common: nn.Module | None = None
+    ) -> tuple[Self, list[TargetUpdate]]:
         """The target networks, and what updates them: copies of those in ``names``; the others are
-        the same networks.
+        the same networks. So is ``common``, a part of them.
         """
-        policy = deepcopy(self.policy) if "policy" in names else self.policy
-        critic = deepcopy(self.critic) if "critic" in names else self.critic
+        kept = {} if common is None else {id(common): common}
+        policy = deepcopy(self.policy, dict(kept)) if "policy" in names else self.policy
+        critic = deepcopy(self.critic, dict(kept)) if "critic" in names else self.critic
         updates = []
         for copied, network in ((policy, self.policy), (critic, self.critic)):
             if copied is not network:
-                updates.append(TargetUpdate(copied.requires_grad_(False), network))
+                for slow, fast in zip(copied.parameters(), network.parameters(), strict=True):
+                    if slow is not fast:
+                        slow.requires_grad_(False)
+                updates.append(TargetUpdate(copied, network))
         return type(self)(self._agent, policy, critic, is_target=True), updates
 
     def states(self, batch: ReplaySequences, burn_in: int) -> States:

@@ -12,19 +12,21 @@ import torch
 from torch import Tensor
 
 from rlpyt.agents.base import Agent
-from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import step_info
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.algos.qpg.actor_critic import ActorCritic, TargetNetwork
+from rlpyt.algos.qpg.augmented import Augmenter
 from rlpyt.algos.qpg.batch import QpgBatch, Steps, sequences, transitions
 from rlpyt.algos.qpg.losses import CriticInfo, PolicyInfo, PolicyLosses, SoftPolicyInfo
-from rlpyt.algos.qpg.networks import build_critic
+from rlpyt.algos.qpg.networks import build_critic, checked_agent, share_statistics
+from rlpyt.algos.qpg.shared_encoder import SharedEncoder
 from rlpyt.algos.qpg.temperature import Temperature
 from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
+from rlpyt.augment.base import Augmentation
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.models.critic import CriticModel
 from rlpyt.models.policy import PolicyKind
@@ -59,6 +61,8 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     discount: float = 0.99  # γ
     replay: ReplayBuffer = field(default_factory=ReplayBuffer)
+    augmentation: Augmentation | None = None  # of the observations in a batch of the replay
+    shared_encoder: bool = False  # the critics' encoder of images is also the policy's
     batch_size: int = 256  # transitions, or sequences, in one gradient step
     min_steps_learn: int = 10_000  # environment steps before the first gradient step
     replay_ratio: float = 256.0  # transitions learned from for each environment step
@@ -101,8 +105,8 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     ) -> None:
         """Bind the agent; build critics and their targets; allocate the replay."""
         self._check_ranges()
-        self.agent = self._checked(agent)
-        self._n_itr = n_itr
+        self.agent = checked_agent(type(self).__name__, agent, self.policy)
+        self._n_itr, self._batch_spec = n_itr, batch_spec
         self._world = world or World()
         self._rng = generator(seed, Stream.ALGO, 0)
         self._loop = ReplayLoop(
@@ -120,11 +124,18 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         critic = self._build_critic(int(self._rng.integers(2**31)))
         if self._world.rank:  # the same networks, other noise
             self._rng = generator(seed, Stream.ALGO, 0, *self._world.keys)
+        self._augmented = Augmenter(
+            self.augmentation, self.agent.env_spaces.observation, seed=seed, world=self._world
+        )
+        self._front = SharedEncoder(self.agent, critic, is_shared=self.shared_encoder)
         self.online = ActorCritic(self.agent, self.agent.model, critic, is_target=False)
         self._critic_parameters = list(critic.parameters())
         self._critic_step = self._gradient_step(critic, self._critic_loss)
-        self._policy_step = self._gradient_step(self.agent.model, self._policy_loss)
-        self.target, self._target_updates = self.online.target(self.target_networks)
+        with self._front.fixed():
+            self._policy_step = self._gradient_step(self.agent.model, self._policy_loss)
+        self.target, self._target_updates = self.online.target(
+            self.target_networks, common=self._front.encoder
+        )
         if self.temperature is not None:
             entropy = self.agent.default_entropy
             self.temperature.initialize(self.OptimCls, entropy, self._policy_step.vector.detach())
@@ -139,14 +150,6 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         if (self.temperature is None) != (self.policy == "deterministic"):
             hint = "leave it as it is"
             raise RlpytError("config", f"algo.temperature={self.temperature}", hint=hint)
-
-    def _checked(self, agent: Agent) -> QpgAgent:
-        name = type(self).__name__
-        if not isinstance(agent, QpgAgent) or agent.policy != self.policy:
-            kind = agent.policy if isinstance(agent, QpgAgent) else type(agent).__name__
-            hint = f"use QpgAgent(policy={self.policy!r})"
-            raise RlpytError("config", f"{name} does not learn agent {kind!r}", hint=hint)
-        return agent
 
     def _build_critic(self, seed: int) -> CriticModel:
         return build_critic(
@@ -173,7 +176,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
         """Bytes that the replay takes when it is full."""
-        agent = self._checked(agent)
+        agent = checked_agent(type(self).__name__, agent, self.policy)
         state = recorded_state(agent)
         return self.replay.forecast(agent.env_spaces, B=batch_spec.B, prev_rnn_state=state)
 
@@ -187,11 +190,12 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Append the batch [T, B]; then the gradient steps that are due."""
+        self._itr = itr
         rate, policy_rate = self._rates(itr)
         critic: list[tuple[NamedTuple, Tensor]] = []
         policy: list[tuple[NamedTuple, Tensor]] = []
         for replayed in self._loop.batches(itr, samples):
-            batch = self._seen(replayed)
+            batch = self._seen(self._augmented(replayed))
             noise = self._noise(batch.following, "critic")
             (info, priority), norm = self._critic_step.step(rate, batch, noise, replayed.is_weight)
             critic.append((info, norm))
@@ -206,16 +210,9 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         for model in (self.online.policy, self.online.critic):
             model.update_normalizer(samples.observation, samples.valid, self._world)
         if self.batch_renorm and self._world.size > 1:
-            self._share_statistics()
+            share_statistics((self.online.policy, self.online.critic), self._world)
         report = self._loop.report() if critic else {}
         return {**step_info(critic, "qGradNorm"), **step_info(policy, "piGradNorm"), **report}
-
-    def _share_statistics(self) -> None:
-        """Running averages of batches become all processes' mean; other statistics are exact."""
-        for model in (self.online.policy, self.online.critic):
-            for buffer in model.buffers():
-                if buffer.dtype == torch.float32:
-                    self._world.mean_(buffer)
 
     def _rates(self, itr: int) -> tuple[float, float]:
         """Of the critics, and of the policy."""
@@ -240,6 +237,11 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         drawn = rng.standard_normal((*shape, self.agent.action_size), dtype=np.float32)
         return torch.from_numpy(drawn).to(self.agent.device)
 
+    def exploration_std(self) -> float:
+        """The noise that a deterministic policy explores with after this iteration's steps."""
+        steps = (self._itr + 1) * self._batch_spec.size * self._world.size
+        return self.agent.exploration.noise_std_after(steps)
+
     def _improve(self, learning_rate: float, batch: QpgBatch) -> tuple[NamedTuple, Tensor]:
         """One step of the policy, through critics that stay as they are; then of α."""
         for parameter in self._critic_parameters:
@@ -257,7 +259,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     def _critic_loss(
         self, batch: QpgBatch, noise: Any, is_weight: Tensor | None
     ) -> tuple[Tensor, tuple[CriticInfo, Tensor]]:
-        losses = self.critic_losses(batch, noise)
+        losses = self.critic_losses(self._front.for_critics(batch), noise)
         if batch.valid is not None:
             prioritized = self.replay.prioritized
             eta = 0.9 if prioritized is None else prioritized.eta
@@ -267,7 +269,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         return loss, (info, losses.priority)
 
     def _policy_loss(self, batch: QpgBatch, noise: Any) -> tuple[Tensor, NamedTuple]:
-        losses = self.policy_losses(batch, noise)
+        losses = self.policy_losses(self._front.for_policy(batch), noise)
         loss = valid_mean(losses.loss, batch.valid)
         if losses.entropy is None or self.temperature is None:
             return loss, PolicyInfo(loss.detach())
@@ -296,4 +298,6 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         targets = {f"target_{name}": copies[name] for name in self.target_networks}
         steps = {"critic_gradient": self._critic_step, "policy_gradient": self._policy_step}
         parts = {"critic": self.online.critic, **steps, **targets}
+        if self.augmentation is not None:
+            parts["augmentation"] = self._augmented
         return parts if self.temperature is None else {**parts, "temperature": self.temperature}

@@ -1,15 +1,44 @@
-"""The critics of an actor-critic, built and checked to go with its policy and its replay."""
+"""The networks of an actor-critic: the policy checked, the critics built to go with it and with the
+replay.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
+from torch import nn
+
+from rlpyt.agents.base import Agent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.models.critic import CriticModel
+from rlpyt.models.policy import PolicyKind
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import seeded_init
+from rlpyt.utils.world import World
 
-__all__ = ["build_critic"]
+__all__ = ["build_critic", "checked_agent", "share_statistics"]
+
+
+def checked_agent(name: str, agent: Agent, policy: PolicyKind) -> QpgAgent:
+    """``agent``, which the algorithm ``name`` can learn.
+
+    Raises:
+        RlpytError: ``config``, where it is another one than ``QpgAgent(policy=policy)``.
+    """
+    if not isinstance(agent, QpgAgent) or agent.policy != policy:
+        kind = agent.policy if isinstance(agent, QpgAgent) else type(agent).__name__
+        hint = f"use QpgAgent(policy={policy!r})"
+        raise RlpytError("config", f"{name} does not learn agent {kind!r}", hint=hint)
+    return agent
+
+
+def share_statistics(networks: Iterable[nn.Module], world: World) -> None:
+    """Running averages of batches become all processes' mean; other statistics are exact."""
+    for network in networks:
+        for buffer in network.buffers():
+            if buffer.dtype == torch.float32:
+                world.mean_(buffer)
 
 
 def build_critic(

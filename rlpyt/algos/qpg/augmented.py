@@ -1,0 +1,107 @@
+"""Batches of the replay, augmented as they are drawn."""
+
+from typing import Any, final
+
+import torch
+from gymnasium import Space, spaces
+from torch import Tensor
+
+from rlpyt.augment.base import Augmentation
+from rlpyt.envs.spaces import example_of, space_items
+from rlpyt.models.conv2d import is_image
+from rlpyt.replays.batches import ReplaySamples, ReplaySequences
+from rlpyt.utils.buffer import buffer_from_example, buffer_map, leaves
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import Stream, seed_int
+from rlpyt.utils.world import World
+
+__all__ = ["Augmenter"]
+
+
+@final
+class Augmenter:
+    """Changes what was observed in a batch of the replay by ``augmentation``, with a generator of
+    its own; actions, rewards and targets stay. ``None``: nothing changes, and nothing is drawn.
+
+    Images are augmented, or float vectors where an observation has no image. Every one has a draw
+    of its own: s and s' of a transition are augmented apart, and so is each step of a sequence.
+    """
+
+    def __init__(
+        self,
+        augmentation: Augmentation | None,
+        observation_space: Space[Any],
+        *,
+        seed: int,
+        world: World,
+    ) -> None:
+        """``seed`` is the run's.
+
+        Raises:
+            RlpytError: where the augmentation does not go with the observations, or changes their
+                shape.
+        """
+        self._augmentation = augmentation
+        self._generator = torch.Generator()
+        self._generator.manual_seed(seed_int(seed, Stream.ALGO, 2, *world.keys))
+        self._takes_part: list[bool] = []
+        if augmentation is not None:
+            self._takes_part = _parts(observation_space)
+            self._try(augmentation, observation_space)
+
+    def _try(self, augmentation: Augmentation, observation_space: Space[Any]) -> None:
+        name = type(augmentation).__name__
+        if not any(self._takes_part):
+            what = f"algo.augmentation={name} with {observation_space}, neither image nor vector"
+            raise RlpytError("config", what, hint="use algo.augmentation=none")
+        example = buffer_from_example(example_of(observation_space), (1,))
+        for leaf, takes_part in zip(leaves(example), self._takes_part, strict=True):
+            if not takes_part:
+                continue
+            changed = augmentation(leaf, torch.Generator())
+            if changed.shape != leaf.shape:
+                what = (
+                    f"algo.augmentation={name} makes observations of shape "
+                    f"{list(changed.shape[1:])} from {list(leaf.shape[1:])}"
+                )
+                hint = "use RandomShift, RandomTranslate, or RandomCrop with a pad and that size"
+                raise RlpytError("config", what, hint=hint)
+
+    def __call__(
+        self, replayed: ReplaySamples | ReplaySequences
+    ) -> ReplaySamples | ReplaySequences:
+        """The batch with its observations augmented, in new memory."""
+        if self._augmentation is None:
+            return replayed
+        observation = self._changed(self._augmentation, replayed.observation)
+        if isinstance(replayed, ReplaySequences):
+            return replayed._replace(observation=observation)
+        following = self._changed(self._augmentation, replayed.next_observation)
+        return replayed._replace(observation=observation, next_observation=following)
+
+    def _changed(self, augmentation: Augmentation, observation: Any) -> Any:
+        takes_part = iter(self._takes_part)
+
+        def change(leaf: Tensor) -> Tensor:
+            return augmentation(leaf, self._generator) if next(takes_part) else leaf
+
+        return buffer_map(change, observation)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generator's state."""
+        return {"rng": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._generator.set_state(state["rng"])
+
+
+def _parts(observation_space: Space[Any]) -> list[bool]:
+    """Which leaves are augmented."""
+    found = [space for _path, space in space_items(observation_space)]
+    images = [is_image(space) for space in found]
+    return images if any(images) else [_is_vector(space) for space in found]
+
+
+def _is_vector(space: Space[Any]) -> bool:
+    return isinstance(space, spaces.Box) and space.dtype.kind == "f" and len(space.shape) == 1
