@@ -7,6 +7,7 @@ from rlpyt.envs.check import check_env
 from rlpyt.envs.check_report import EnvReport, Finding, print_report
 from rlpyt.envs.classic import masked_velocity_cartpole
 from rlpyt.envs.context_trials import ContextTrials, Draw, Phase
+from rlpyt.envs.dm_control_pixels import DmControlPixels
 from rlpyt.envs.four_rooms import FOUR_ROOMS_INFO_KEYS, FourRooms, FourRoomsTrajInfo
 from rlpyt.envs.gym import env_name, make_env
 from rlpyt.envs.loop import LoopVectorEnv
@@ -42,6 +43,7 @@ __all__ = [
     "AtariTrajInfo",
     "AtariVectorEnv",
     "ContextTrials",
+    "DmControlPixels",
     "Draw",
     "EnvConfig",
     "EnvReport",

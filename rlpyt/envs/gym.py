@@ -1,7 +1,6 @@
 """Making one Gymnasium environment: from an id, ``module:callable``, or a callable."""
 
 import importlib
-import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
@@ -11,19 +10,12 @@ from gymnasium import error, spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import FilterObservation, TransformObservation
 
+from rlpyt.envs.dm_control_pixels import PIXELS, register_pixels
+from rlpyt.envs.suites import import_suite, install_hint
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["env_name", "find_spec", "make_env", "named_callable"]
 
-# Packages that register their ids when imported: (how the id starts, or ends, package, our extra).
-_REGISTERED_BY = (
-    ("ALE/", "NoFrameskip-v4", "ale_py", "atari"),
-    ("MiniGrid-", "", "minigrid", "minigrid"),
-    ("BabyAI-", "", "minigrid", "minigrid"),
-    ("", "BulletEnv-v0", "pybullet_envs_gymnasium", "pybullet"),
-    ("dm_control/", "", "dm_control", "dm-control"),  # shimmy without it registers none
-    ("dm_control/", "", "shimmy", "dm-control"),
-)
 # Words by which a message tells which package is missing, and our extra that brings it.
 _EXTRAS = (
     ("mujoco", "mujoco"),
@@ -152,9 +144,9 @@ def find_spec(env_id: str) -> EnvSpec:
 
 
 def _import_suite(env_id: str) -> None:
-    for start, end, package, extra in _REGISTERED_BY:
-        if (start and env_id.startswith(start)) or (end and env_id.endswith(end)):
-            _register(env_id, package, extra)
+    if env_id.startswith(PIXELS):
+        register_pixels()
+    import_suite(env_id)
 
 
 def _registered(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -195,21 +187,6 @@ def _with_field_names(env: gymnasium.Env[Any, Any], space: spaces.Dict) -> gymna
     )
 
 
-def _register(env_id: str, package: str, extra: str) -> None:
-    """Import the package that registers ``env_id``: an optional one, hence here and not on top.
-
-    dm_control looks for a display as it is imported; that there is none matters to who renders.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="glfw$")
-            gymnasium.register_envs(importlib.import_module(package))
-    except ImportError as cause:
-        raise RlpytError(
-            "env", f"{env_id} needs the package {package}: {cause}", hint=_install(extra)
-        ) from cause
-
-
 def _nearest(env_id: str) -> str:
     near = get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.5)
     if near:
@@ -226,14 +203,10 @@ def _mend(env_id: str, message: str) -> str:
         return f"use {env_id.removesuffix(f'v{old.version}')}v{max(versions)}"
     for word, extra in _EXTRAS:
         if word in lowered:
-            return _install(extra)
+            return install_hint(extra)
     return "install the package that the message names"
 
 
 def _same(one: EnvSpec, other: EnvSpec) -> bool:
     """Whether these are versions of one environment."""
     return (one.namespace, one.name) == (other.namespace, other.name)
-
-
-def _install(extra: str) -> str:
-    return f'pip install "rlpyt[{extra}]"'

@@ -7,6 +7,7 @@ from gymnasium import spaces
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.atari import AtariConfig
 from rlpyt.envs.build import EnvConfig
+from rlpyt.envs.dm_control_pixels import pixel_stack
 from rlpyt.envs.spaces import space_items
 from rlpyt.replays.frames import FrameStorage
 from rlpyt.replays.replay import ReplayBuffer
@@ -44,6 +45,7 @@ def refuse_memory(algorithm: str, recurrent: Recurrent, hint: str) -> None:
 def image_replay(env: EnvConfig) -> ReplayBuffer:
     """A million transitions where stacked frames are kept once; else fewer, for they are larger."""
     stack = env.atari.stack if isinstance(env.atari, AtariConfig) else env.frame_stack
+    stack = pixel_stack(env.id, env.kwargs) or stack
     if stack is None:
         return ReplayBuffer(size=100_000)
     return ReplayBuffer(size=1_000_000, storage=FrameStorage(n_frames=stack))

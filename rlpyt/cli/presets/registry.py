@@ -8,6 +8,7 @@ from rlpyt.cli.presets.dqn import c51, dqn, iqn, pqn, qrdqn, r2d1, rainbow
 from rlpyt.cli.presets.kinds import Recurrent
 from rlpyt.cli.presets.meta import pearl
 from rlpyt.cli.presets.pg import a2c, appo, impala, ppo
+from rlpyt.cli.presets.pixels import drqv2, rad_sac
 from rlpyt.cli.presets.qpg import crossq, ddpg, redq, sac, td3, tqc
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.atari import AtariTrajInfo
@@ -26,6 +27,7 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, EnvSpaces, Recurrent], MinibatchRl
             "crossq": crossq,
             "ddpg": ddpg,
             "dqn": dqn,
+            "drqv2": drqv2,
             "impala": impala,
             "iqn": iqn,
             "pearl": pearl,
@@ -33,6 +35,7 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, EnvSpaces, Recurrent], MinibatchRl
             "pqn": pqn,
             "qrdqn": qrdqn,
             "r2d1": r2d1,
+            "rad_sac": rad_sac,
             "rainbow": rainbow,
             "redq": redq,
             "sac": sac,
