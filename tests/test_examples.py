@@ -1,9 +1,12 @@
 """Examples and the code in the documentation run."""
 
+import os
 import re
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable
+from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -48,10 +51,35 @@ def corner_of_a_grid(**settings: Any) -> Path:
     return run_experiments(**{**settings, **ends, "runs_per_setting": 1})
 
 
+def run_apart(path: Path, tmp_path: Path) -> None:
+    """In a process of its own, for dm_control chooses once how it renders; without evaluations of
+    whole episodes.
+    """
+    if find_spec("dm_control") is None or find_spec("shimmy") is None:
+        pytest.skip("dm_control or shimmy is not installed (the extra dm-control)")
+    if not any(map(find_library, ("EGL", "OSMesa"))) and "MUJOCO_GL" not in os.environ:
+        pytest.skip("nothing to render with: neither EGL nor OSMesa is installed")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(path), "120"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (progress,) = (tmp_path / "data").rglob("progress.csv")
+    assert "qLossAverage" in progress.read_text()
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(
     path: Path, tmp_path: Path, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if "pixels" in path.stem:
+        run_apart(path, tmp_path)
+        return
     is_atari = "atari" in path.stem
     if is_atari and find_spec("ale_py") is None:
         pytest.skip("ale-py is not installed (the extra atari)")

@@ -15,7 +15,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from rlpyt.algos import PEARL
+from rlpyt.algos import PEARL, SAC
 from rlpyt.algos.dqn import QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.data import EnvSpaces
@@ -30,7 +30,7 @@ FOLDER = Path(__file__).parents[1] / "experiments"
 FILES = sorted(FOLDER.glob("*_*.py"))
 FILES.remove(FOLDER / "command_line.py")
 
-FAMILIES = {"dqn": QAlgorithm, "qpg": QpgAlgorithm}
+FAMILIES = {"dqn": QAlgorithm, "qpg": QpgAlgorithm, "rad": SAC}
 CONTINUOUS = EnvSpaces(spaces.Box(-np.inf, np.inf, (11,)), spaces.Box(-1.0, 1.0, (3,)))
 FRAMES = EnvSpaces(spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6))
 
@@ -70,6 +70,8 @@ def spaces_of(env: EnvConfig) -> EnvSpaces:
     """Of an optional package without it: MuJoCo's kind, and Atari's."""
     if env.atari is not None:
         return FRAMES
+    if str(env.id).startswith("dm_control_pixels/"):
+        return EnvSpaces(spaces.Box(0, 255, (9, 84, 84), np.uint8), CONTINUOUS.action)
     if "-v5" in str(env.id) or str(env.id).startswith("dm_control/"):
         return CONTINUOUS
     return peek_spaces(env)
@@ -113,7 +115,7 @@ def test_environments_exist(path: Path) -> None:
             env.atari.check()
             assert env.vectorization == "native"
             assert find_env(str(env.id)).entry_point == "ale_py.env:AtariEnv"
-        elif not str(env.id).startswith("dm_control/") or find_spec("dm_control") is not None:
+        elif not str(env.id).startswith("dm_control") or find_spec("dm_control") is not None:
             peek_spaces(env)
 
 

@@ -19,7 +19,18 @@ from gymnasium import spaces
 from toy_envs import CPU, golden_numbers
 
 from rlpyt.agents.qpg import QpgAgent
-from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, QpgAlgorithm
+from rlpyt.algos.qpg import (
+    DDPG,
+    REDQ,
+    SAC,
+    TD3,
+    TQC,
+    CrossQ,
+    DiscreteSAC,
+    DrQV2,
+    QpgAlgorithm,
+)
+from rlpyt.augment import GaussianNoise
 from rlpyt.data import BatchSpec, EnvSpaces
 from rlpyt.replays.replay import ReplayBuffer
 
@@ -46,6 +57,10 @@ def of(*, model: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any
 QPG_CASES: dict[str, tuple[QpgAlgorithm, dict[str, Any]]] = {
     "ddpg": (DDPG(policy_learning_rate=0.005, **of()), {}),
     "ddpg lstm": (DDPG(**of(replay=SEQUENCES, model=LSTM)), LSTM),
+    "drqv2": (
+        DrQV2(augmentation=GaussianNoise(std=0.1), shared_encoder=False, **of(replay=N_STEP)),
+        {},
+    ),
     "td3 n-step": (TD3(**of(replay=N_STEP)), {}),
     "sac": (SAC(**of()), {}),
     "sac prioritized": (SAC(**of(replay=PRIORITIZED)), {}),

@@ -62,6 +62,26 @@ def with_tasks() -> gymnasium.Env:
     return gymnasium.wrappers.TimeLimit(VariedTasks(), 10)
 
 
+class Noise(Varied):
+    """Images of nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(box=True)
+        self.observation_space = spaces.Box(0, 255, (3, 20, 20), np.uint8)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.np_random.integers(0, 256, (3, 20, 20), np.uint8), {}
+
+    def step(self, action: Any) -> Any:
+        _observation, *rest = super().step(action)
+        return self.np_random.integers(0, 256, (3, 20, 20), np.uint8), *rest
+
+
+def noisy_pixels() -> gymnasium.Env:
+    return Noise()
+
+
 def box() -> gymnasium.Env:
     return Varied(box=True)
 
@@ -70,9 +90,15 @@ def discrete() -> gymnasium.Env:
     return Varied(box=False)
 
 
+PIXELS = ("drqv2", "rad_sac")
 CONTINUOUS_ONLY = ("crossq", "ddpg", "redq", "td3", "tqc")
 CASES = [
-    *[(name, discrete, "none") for name in ALGORITHMS if name not in (*CONTINUOUS_ONLY, "pearl")],
+    *[
+        (name, discrete, "none")
+        for name in ALGORITHMS
+        if name not in (*CONTINUOUS_ONLY, *PIXELS, "pearl")
+    ],
+    *[(name, noisy_pixels, "none") for name in PIXELS],
     ("pearl", with_tasks, "none"),
     *[(name, box, "none") for name in ("a2c", "appo", "impala", "ppo", "sac", *CONTINUOUS_ONLY)],
     *[(name, discrete, "lstm") for name in ("a2c", "appo", "impala", "ppo", "pqn")],
