@@ -7,8 +7,8 @@ Needs ``pip install -c constraints.txt -e ".[dm-control]"``, EGL or OSMesa to re
 memory for a full replay (``algo.replay.size=100000`` takes 2.3). Steps are those of the agent, each
 two frames of the suite.
 
-Published returns at 1M frames, which are 500,000 steps (facebookresearch/drqv2, curves; mean ± sd of
-8 to 10 seeds): cartpole_swingup 863 ± 26, ball_in_cup-catch 920 ± 96, finger_spin 861 ± 113,
+Published returns at 1M frames, which are 500,000 steps (facebookresearch/drqv2, curves; mean ± sd
+of 8 to 10 seeds): cartpole_swingup 863 ± 26, ball_in_cup_catch 920 ± 96, finger_spin 861 ± 113,
 walker_stand 979, walker_walk 768 ± 391, reacher_easy 944, cheetah_run 716, walker_run 539,
 quadruped_walk 726, finger_turn_easy 525, acrobot_swingup 166.
 

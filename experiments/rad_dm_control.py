@@ -7,11 +7,11 @@ Needs ``pip install -c constraints.txt -e ".[dm-control]"``, EGL or OSMesa to re
 memory. Steps are those of the agent, each as many frames of the suite as the task's action repeat.
 
 Source: Laskin et al. 2020 (arXiv:2004.14990): batches of 128, learning rate 1e-3 (cheetah 2e-4), a
-replay of 100,000, temperature 0.1 at first, policy and targets at every second step. Differs: images
-of 84 x 84 are shifted, moved in black, or cropped from their padding, all of which keep their size,
-where the paper crops 84 from 100 and moves 100 within 108; the targets see the online encoder, not
-an average of it; convolutions of DrQ-v2; Adam's β of the temperature is as of the rest. The returns
-of the paper are at 100,000 and 500,000 frames.
+replay of 100,000, temperature 0.1 at first, policy and targets at every second step. Differs:
+images of 84 x 84 are shifted, moved in black, or cropped from their padding, all of which keep
+their size, where the paper crops 84 from 100 and moves 100 within 108; the targets see the online
+encoder, not an average of it; the convolutions are DrQ-v2's; the temperature learns as the rest.
+The returns of the paper are at 100,000 and 500,000 frames.
 """
 
 from functools import partial
