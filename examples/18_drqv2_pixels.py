@@ -1,7 +1,7 @@
 """DrQ-v2 balances a pole that it sees through a camera: dm_control's cartpole-balance.
 
-    python examples/17_drqv2_pixels.py          # 20,000 steps, 40,000 frames
-    python examples/17_drqv2_pixels.py 100000
+    python examples/18_drqv2_pixels.py          # 20,000 steps, 40,000 frames
+    python examples/18_drqv2_pixels.py 100000
 
 Needs ``pip install -c constraints.txt -e ".[dm-control]"``, and EGL or OSMesa to render. Images are
 48 x 48 and layers are small, so that it goes without a GPU; experiments/drqv2_dm_control.py has the
