@@ -149,6 +149,10 @@ class PgAgent(Agent):
         value: Tensor = self.model(*self.learning_inputs(inputs), state)[0].intrinsic_value
         return value
 
+    def dist_info(self, params: Tensor, observation: Any) -> Any:
+        """The policy of the model's ``params`` [..., param_size], under the observation's mask."""
+        return self.distribution.dist_info(params, self._mask(observation))
+
     def learning_inputs(self, inputs: AgentInputs) -> AgentInputs:
         """What of the recorded inputs the model reads; the rest is not gathered in vain."""
         if self.model.reads_previous:

@@ -5,18 +5,20 @@ from rlpyt.algos.dqn import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.meta import PEARL
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.pg import A2C, APPO, IMPALA, PPO
+from rlpyt.algos.pg import A2C, APPO, DAAC, IMPALA, PPG, PPO, DrAC
 from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, DrQV2, Temperature
 from rlpyt.algos.schedule import Schedule, scheduled
 
 __all__ = [
     "A2C",
     "APPO",
+    "DAAC",
     "DDPG",
     "DQN",
     "IMPALA",
     "IQN",
     "PEARL",
+    "PPG",
     "PPO",
     "PQN",
     "QRDQN",
@@ -28,6 +30,7 @@ __all__ = [
     "CategoricalDQN",
     "CrossQ",
     "DiscreteSAC",
+    "DrAC",
     "DrQV2",
     "GradientStep",
     "IntrinsicRewards",

@@ -72,15 +72,21 @@ class GradientStep:
         compile: Compile = False,
         precision: Precision = "float32",
         world: World | None = None,
+        flat: tuple[Tensor, Tensor] | None = None,
     ) -> None:
-        """Move the parameters of ``model`` into one vector, and build the optimizer over it."""
+        """Move the parameters of ``model`` into one vector, and build the optimizer over it.
+
+        ``flat`` is what :func:`~rlpyt.algos.flat.flatten` has made of them: several steps, each
+        with its own loss and optimizer, may share it, and a loss may leave parameters out. Their
+        gradients are exchanged after backward.
+        """
         self._model = model
         if precision != "float32":
             loss = _in_precision(loss, precision, next(model.parameters()).device)
         self._loss = loss
         self._clip = clip_grad_norm
         self._world = world or World()
-        self.vector, self._gradient = flatten(model)
+        self.vector, self._gradient = flat or flatten(model)
         chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
         self.optimizer = build_optimizer(OptimCls, self.vector, chosen)
         by_compiler = compile is True or compile == "graphs"
@@ -88,7 +94,8 @@ class GradientStep:
         self._traced = TracedGradient(model, loss, self._eager) if compile == "trace" else None
         self._is_proven = False  # whether it was compiled once
         self._total: Callable[..., Loss] = loss
-        self._overlaps = compile is False and self._world.overlaps(self.vector.device)
+        may_overlap = compile is False and flat is None
+        self._overlaps = may_overlap and self._world.overlaps(self.vector.device)
         if self._overlaps:
             with warnings.catch_warnings():  # its successor is not in every torch that we take
                 warnings.simplefilter("ignore", FutureWarning)

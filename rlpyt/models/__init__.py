@@ -7,6 +7,7 @@ from rlpyt.models.context import Context, ContextEncoder
 from rlpyt.models.conv2d import Conv2d, image_layout, is_image
 from rlpyt.models.convolutions import Convolutions, convolution_encoder
 from rlpyt.models.critic import CriticModel
+from rlpyt.models.decoupled import AuxiliaryHead, DecoupledPgModel
 from rlpyt.models.dqn import DqnModel, QHead, QOutputs
 from rlpyt.models.dueling import Dueling, q_head
 from rlpyt.models.encoder import Encoder, ImageTrunk, encoder_for
@@ -23,6 +24,7 @@ from rlpyt.models.trunk import Encoded, Layers, Trunk, TrunkOptions, trunk_for
 from rlpyt.models.value import ValueModel
 
 __all__ = [
+    "AuxiliaryHead",
     "BatchRenorm",
     "BatchedLinear",
     "BatchedMlp",
@@ -32,6 +34,7 @@ __all__ = [
     "Convolutions",
     "CosineEmbedding",
     "CriticModel",
+    "DecoupledPgModel",
     "DqnModel",
     "Dueling",
     "Encoded",

@@ -21,7 +21,7 @@ from rlpyt.models.rnn import RnnKind
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.world import World
 
-__all__ = ["PgModel"]
+__all__ = ["PgModel", "policy_head"]
 
 _POLICY_GAIN = 0.01  # a first policy close to uniform
 _VALUE_GAIN = 1.0
@@ -139,7 +139,7 @@ class PgModel(Model):
         if recurrent != "none":
             memory, size = Memory(size, action_space, recurrent, rnn_size), rnn_size
         normalizer = ObservationNormalizer(observation_space, clip=observation_clip)
-        policy = _policy(size, action_space, head, nonlinearity, init_log_std)
+        policy = policy_head(size, action_space, head, nonlinearity, init_log_std)
         values = _values(1 + intrinsic_value, size, head, nonlinearity)
         return cls(
             encoder=encoder,
@@ -260,7 +260,7 @@ def _plan(
     return _Plan(tuple(hidden_sizes), shared_trunk, n_images > 0)
 
 
-def _policy(
+def policy_head(
     input_size: int,
     action_space: Space[Any],
     hidden_sizes: Sequence[int],
