@@ -179,11 +179,11 @@ class DAAC(EpochsAlgorithm):
     def _value_loss(
         self, batch: LossInputs, state: Any, ratio_clip: Tensor, augmented: AgentInputs | None
     ) -> tuple[Tensor, DaacValueLoss]:
-        value = self._model.value(*batch.agent_inputs, state)
+        value = self.agent.value(batch.agent_inputs, state)
         value_loss = daac_value_loss(batch, value, self.value_clip)
         if augmented is None:
             return value_loss, DaacValueLoss(value_loss, torch.zeros_like(value_loss))
-        seen = self._model.value(*augmented, state)
+        seen = self.agent.value(augmented, state)
         agreement = value_agreement_loss(value, seen, batch.valid)
         loss = value_loss + self.augmentation_loss_coeff * agreement
         return loss, DaacValueLoss(value_loss, agreement)

@@ -8,7 +8,7 @@ see :mod:`rlpyt.algos.pg.augmenter` for what differs from the authors' release.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
 from torch import Tensor
@@ -55,7 +55,9 @@ class DrAC(EpochsAlgorithm):
     epochs: int = 3
     value_clip: float | None = 0.2
     value_loss_coeff: float = 0.5  # c₁, of ½ (R - V)²
-    augmentation: Augmentation = RandomShift(pad=12)  # f; "crop" in the paper
+    augmentation: Augmentation = field(  # f; "crop" in the paper
+        default_factory=lambda: RandomShift(pad=12)
+    )
     augmentation_loss_coeff: float = 0.1  # α_r
 
     @property

@@ -91,14 +91,11 @@ class Phase:
         """``function`` of the observations of all steps, in order, ``size`` at a time on
         ``device``: a tree [all steps, ...].
         """
-        observation = self._flat().observation
-        n = self._flat().valid.shape[0]
-        found = [
-            function(
-                buffer_to(buffer_map(lambda leaf, a=a: leaf[a : a + size], observation), device)
-            )
-            for a in range(0, n, size)
-        ]
+        held = self._flat()
+        found = []
+        for start in range(0, held.valid.shape[0], size):
+            rows = buffer_map(lambda leaf, a=start: leaf[a : a + size], held.observation)
+            found.append(function(buffer_to(rows, device)))
         return buffer_map(lambda *parts: torch.cat(parts), *found)
 
     def _flat(self) -> PhaseSteps:
@@ -115,15 +112,12 @@ class Phase:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._count = state["count"]
-        if self._count == 0:
-            return
-        saved = state["steps"]
-        self._steps = buffer_map(
-            lambda leaf: torch.cat(
-                [leaf, leaf.new_zeros(self._n_batches - len(leaf), *leaf.shape[1:])]
-            ),
-            saved,
-        )
+        if self._count:
+            self._steps = buffer_map(self._with_room, state["steps"])
+
+    def _with_room(self, leaf: Tensor) -> Tensor:
+        missing = leaf.new_zeros(self._n_batches - self._count, *leaf.shape[1:])
+        return torch.cat([leaf, missing])
 
 
 def _rows(tree: Any, index: Tensor) -> Any:

@@ -24,7 +24,7 @@ from rlpyt.algos.pg.batch import LossInputs, policy_gradient_agent
 from rlpyt.algos.pg.epochs import EpochsAlgorithm, Learning, Step, decoupled_model
 from rlpyt.algos.pg.phase import Phase, PhaseSteps
 from rlpyt.algos.pg.ppo import PpoLoss, ppo_loss
-from rlpyt.data import BatchSpec, NoState, OptInfo
+from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo
 from rlpyt.ops.losses import valid_mean
 
 __all__ = ["PPG", "AuxiliaryLoss", "auxiliary_loss"]
@@ -161,10 +161,11 @@ class PPG(EpochsAlgorithm):
         params, head = self._model.policy_and_auxiliary(steps.observation)
         dist_info = self.agent.dist_info(params, steps.observation)
         none: Any = None
+        inputs = AgentInputs(steps.observation, none, none, none)
         parts = auxiliary_loss(
             steps.return_,
             head,
-            self._model.value(steps.observation, none, none, none, NoState()),
+            self.agent.value(inputs, NoState()),
             self.agent.distribution.kl(steps.old_dist_info, dist_info),
             steps.valid,
             clone_coeff=self.clone_coeff,

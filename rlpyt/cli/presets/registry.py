@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from rlpyt.cli.presets.dqn import c51, dqn, iqn, pqn, qrdqn, r2d1, rainbow
+from rlpyt.cli.presets.generalization import daac, drac, drdaac, ppg
 from rlpyt.cli.presets.kinds import Recurrent
 from rlpyt.cli.presets.meta import pearl
 from rlpyt.cli.presets.pg import a2c, appo, impala, ppo
@@ -25,12 +26,16 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, EnvSpaces, Recurrent], MinibatchRl
             "appo": appo,
             "c51": c51,
             "crossq": crossq,
+            "daac": daac,
             "ddpg": ddpg,
             "dqn": dqn,
             "drqv2": drqv2,
+            "drac": drac,
+            "drdaac": drdaac,
             "impala": impala,
             "iqn": iqn,
             "pearl": pearl,
+            "ppg": ppg,
             "ppo": ppo,
             "pqn": pqn,
             "qrdqn": qrdqn,
