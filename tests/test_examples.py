@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from procgen_problem import procgen_problem
 
 import rlpyt.launch
 from rlpyt.launch import run_experiments
+from rlpyt.utils.errors import RlpytError
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(
@@ -83,6 +85,10 @@ def test_example_runs(
     is_atari = "atari" in path.stem
     if is_atari and find_spec("ale_py") is None:
         pytest.skip("ale-py is not installed (the extra atari)")
+    if "procgen" in path.stem and procgen_problem() is not None:
+        with pytest.raises(RlpytError, match=r"rlpyt\[envpool\]|Qt 5"):
+            run(path, "600")
+        return
     monkeypatch.setattr(rlpyt.launch, "run_experiments", corner_of_a_grid)
     run(path, "160" if is_atari else "300" if "continuous" in path.stem else "600")
     found = list(tmp_path.rglob("progress.csv"))

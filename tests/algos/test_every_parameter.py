@@ -14,7 +14,7 @@ from toy_envs import CPU, copied
 
 from rlpyt import algos
 from rlpyt.agents import QpgAgent
-from rlpyt.algos import PEARL, RlAlgorithm
+from rlpyt.algos import PEARL, PPG, RlAlgorithm
 from rlpyt.algos.dqn import QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.cli.presets import ALGORITHMS, default_runner
@@ -101,7 +101,8 @@ CASES = [
     *[(name, noisy_pixels, "none") for name in PIXELS],
     ("pearl", with_tasks, "none"),
     *[(name, box, "none") for name in ("a2c", "appo", "impala", "ppo", "sac", *CONTINUOUS_ONLY)],
-    *[(name, discrete, "lstm") for name in ("a2c", "appo", "impala", "ppo", "pqn")],
+    *[(name, box, "none") for name in ("daac", "drac", "drdaac", "ppg")],
+    *[(name, discrete, "lstm") for name in ("a2c", "appo", "drac", "impala", "ppo", "pqn")],
     *[(name, box, "gru") for name in ("ddpg", "td3", "sac")],
 ]
 
@@ -135,6 +136,8 @@ def small(name: str, env: Any, recurrent: Any) -> tuple[Any, Any, Any]:
         algo = replace(algo, critic_kwargs={**algo.critic_kwargs, **sizes})
     if hasattr(algo, "minibatches"):
         algo = replace(algo, minibatches=1, epochs=2)
+    if isinstance(algo, PPG):
+        algo = replace(algo, policy_iterations=3, auxiliary_epochs=1)
     return algo, agent, replace(runner.sampler, batch_T=10, batch_B=4)
 
 
@@ -196,7 +199,7 @@ def test_all_algorithms_are_here() -> None:
         if inspect.isclass(cls) and issubclass(cls, RlAlgorithm) and not inspect.isabstract(cls)
     }
     assert final == {cls_of(name, env) for name, env, _recurrent in CASES}
-    assert len(final) >= 15
+    assert len(final) >= 18
 
 
 @pytest.mark.parametrize(

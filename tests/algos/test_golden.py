@@ -20,10 +20,16 @@ from toy_envs import ACTIONS, CPU, golden_numbers
 from rlpyt.agents.pg import AgentInfo, PgAgent
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.daac import DAAC
+from rlpyt.algos.pg.drac import DrAC
 from rlpyt.algos.pg.impala import IMPALA
+from rlpyt.algos.pg.ppg import PPG
 from rlpyt.algos.pg.ppo import PPO
+from rlpyt.augment.vectors import GaussianNoise
 from rlpyt.data import BatchSpec, EnvSpaces, Samples
 from rlpyt.envs.spaces import example_of
+from rlpyt.models.decoupled import DecoupledPgModel
+from rlpyt.models.pg import PgModel
 from rlpyt.utils.buffer import buffer_from_example, buffer_map, leaves
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -47,6 +53,32 @@ PG_CASES = {
         "multi_discrete",
         LSTM,
         True,
+    ),
+    "daac discrete": (
+        DAAC(value_epochs=2, **{**PPO_OPTIONS, "epochs": 1}),
+        "discrete",
+        {**MODEL, "auxiliary": "advantage"},
+        True,
+    ),
+    "drdaac dict": (
+        DAAC(value_epochs=2, value_interval=2, augmentation=GaussianNoise(), **PPO_OPTIONS),
+        "dict",
+        {**MODEL, "auxiliary": "advantage"},
+        False,
+    ),
+    "drac box": (DrAC(augmentation=GaussianNoise(), **PPO_OPTIONS), "box", MODEL, True),
+    "drac discrete gru": (DrAC(augmentation=GaussianNoise(), **PPO_OPTIONS), "discrete", GRU, True),
+    "ppg box": (
+        PPG(policy_iterations=3, auxiliary_epochs=2, auxiliary_minibatches=3, **PPO_OPTIONS),
+        "box",
+        {**MODEL, "auxiliary": "value"},
+        True,
+    ),
+    "ppg multi_discrete": (
+        PPG(policy_iterations=2, auxiliary_epochs=1, auxiliary_minibatches=4, **PPO_OPTIONS),
+        "multi_discrete",
+        {**MODEL, "auxiliary": "value"},
+        False,
     ),
     "ppo discrete": (PPO(**PPO_OPTIONS), "discrete", MODEL, False),
     "ppo box clipped value": (PPO(value_clip=0.25, **PPO_OPTIONS), "box", MODEL, False),
@@ -103,7 +135,9 @@ def fixed_batch(agent, action_space, masked):
 
 def after_three_updates(algo, action, model_kwargs, masked):
     """The numbers of a policy-gradient algorithm."""
-    agent = PgAgent(model_kwargs=model_kwargs)
+    is_decoupled = "auxiliary" in model_kwargs
+    ModelCls = DecoupledPgModel if is_decoupled else PgModel
+    agent = PgAgent(ModelCls=ModelCls, model_kwargs=model_kwargs)
     agent.initialize(EnvSpaces(OBSERVATION, ACTIONS[action]), seed=0, device=CPU)
     agent.model.double()
     rng = np.random.default_rng(7)  # not orthogonal: a decomposition's signs are the library's

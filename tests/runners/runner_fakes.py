@@ -22,13 +22,18 @@ from rlpyt.algos.dqn import PQN
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.appo import APPO
+from rlpyt.algos.pg.daac import DAAC
+from rlpyt.algos.pg.drac import DrAC
 from rlpyt.algos.pg.impala import IMPALA
+from rlpyt.algos.pg.ppg import PPG
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.algos.qpg import DDPG, REDQ, SAC, TD3, TQC, CrossQ, DiscreteSAC, QpgAlgorithm
+from rlpyt.augment.vectors import GaussianNoise
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import logger_context
+from rlpyt.models.decoupled import DecoupledPgModel
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners.base import BaseRunner
@@ -44,6 +49,7 @@ QPG: dict[str, type[QpgAlgorithm]] = {
     "td3": TD3,
     "tqc": TQC,
 }
+AUXILIARY = {"daac": "advantage", "drdaac": "advantage", "ppg": "value"}
 ROLES = [
     "LearnerBusy",
     "SamplerAct",
@@ -175,7 +181,12 @@ def small_runner(
         model["intrinsic_value"] = True
     rates = {"learning_rate": 1e-2, "learning_rate_schedule": "linear"}
     common = {**rates, "normalize_reward": True}
+    noisy = {"minibatches": 2, "augmentation": GaussianNoise(), **common}
     kinds: dict[str, Any] = {
+        "daac": DAAC(minibatches=2, value_epochs=2, value_interval=2, **common),
+        "drdaac": DAAC(value_epochs=2, **noisy),
+        "drac": DrAC(**noisy),
+        "ppg": PPG(minibatches=2, policy_iterations=4, auxiliary_minibatches=2, **common),
         "ppo": PPO(epochs=2, minibatches=2, **common),
         "a2c": A2C(**common),
         "appo": APPO(epochs=2, minibatches=2, **common),
@@ -188,6 +199,9 @@ def small_runner(
     elif algo == "pqn":
         epsilon = EpsilonGreedy(final=0.1, steps=32 * n_itr)
         agent = DqnAgent(model_kwargs=model, epsilon=epsilon)
+    elif algo in AUXILIARY:
+        model = {"auxiliary": AUXILIARY[algo], "hidden_sizes": [8], "normalize_observation": True}
+        agent = PgAgent(ModelCls=DecoupledPgModel, model_kwargs=model)
     else:
         agent = PgAgent(model_kwargs=model)
     return MinibatchRl(

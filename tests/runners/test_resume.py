@@ -86,6 +86,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "appo": {"algo": "appo", "evaluator": Evaluator(episodes=3, n_envs=2)},
     "appo-gru-continuous": {"algo": "appo", "recurrent": "gru", "continuous": True},
     "impala": {"algo": "impala"},
+    "daac": {"algo": "daac"},
+    "drdaac-continuous-wait": {"algo": "drdaac", "continuous": True, "mid_batch_reset": False},
+    "drac-gru": {"algo": "drac", "recurrent": "gru"},
+    "ppg": {"algo": "ppg"},  # interrupted in the middle of a phase of four
+    "ppg-continuous-wait": {"algo": "ppg", "continuous": True, "mid_batch_reset": False},
     "impala-lstm": {"algo": "impala", "recurrent": "lstm"},
     "impala-continuous-wait": {"algo": "impala", "continuous": True, "mid_batch_reset": False},
     "a2c-gru-continuous-evaluator": {
