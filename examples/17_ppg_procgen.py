@@ -24,16 +24,14 @@ algo = PPG(
     auxiliary_epochs=2,
     auxiliary_minibatches=4,
 )
-model = {"auxiliary": "value", "image": "small"}  # two networks, the policy's with a value head
+model = {"auxiliary": "value"}  # two networks, the policy's with a value head
 runner = MinibatchRl(
     algo=algo,
     agent=PgAgent(ModelCls=DecoupledPgModel, model_kwargs=model),
     sampler=SerialSampler(
         env=EnvConfig(id=task, kwargs={"num_levels": 200}), batch_T=16, batch_B=8
     ),
-    evaluator=Evaluator(
-        episodes=4, n_envs=4, max_steps=400, env=EnvConfig(id=task, kwargs={"num_levels": 0})
-    ),
+    evaluator=Evaluator(episodes=4, n_envs=4, env=EnvConfig(id=task, kwargs={"num_levels": 0})),
     n_steps=n_steps,
 )
 with logger_context(default_log_dir("ppg_coinrun"), run_ID=0, name="ppg") as logger:
