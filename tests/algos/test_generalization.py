@@ -261,7 +261,7 @@ def test_without_cloning_the_policy_goes_further():
         )
         _agent, batches = some_batches(algo, VALUE, n=1)
         kls.append(np.mean(algo.optimize_agent(0, batches[0])["cloneKl"][-16:]))
-    assert kls[0] > 10 * kls[1]
+    assert kls[0] > 4 * kls[1]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -303,7 +303,7 @@ def test_images_are_augmented_else_vectors_never_a_mask():
     assert not torch.equal(found.image, image)
     assert found.vector is vector
     assert found.action_mask is mask
-    tree = namedarraytuple("Blind", ["action_mask", "index", "vector"])(
+    tree = namedarraytuple("Blind", ["action_mask", "number", "vector"])(
         mask, torch.arange(6), vector
     )
     found = augmented(tree, NOISE)
@@ -331,7 +331,7 @@ def test_what_cannot_be_augmented_is_refused():
         (DAAC(), None, "ModelCls=PgModel: it needs the advantage head"),
         (DAAC(), VALUE, "auxiliary='value': it needs the advantage head"),
         (PPG(), ADVANTAGE, "auxiliary='advantage': it needs the value head"),
-        (DAAC(), {"auxiliary": "valeu"}, "auxiliary='valeu' is not known"),
+        (DAAC(), {"auxiliary": "valeu"}, "'valeu' is none of"),
         (DAAC(value_epochs=0), ADVANTAGE, r"algo\.value_epochs=0"),
         (DrAC(augmentation_loss_coeff=-1.0), None, r"algo\.augmentation_loss_coeff=-1"),
         (PPG(policy_iterations=0), VALUE, r"algo\.policy_iterations=0"),

@@ -70,18 +70,19 @@ class Phase:
 
     def minibatches(
         self,
-        size: int,
+        count: int,
         rng: np.random.Generator,
         device: torch.device,
         old_dist_info: Any,
     ) -> Iterator[PhaseSteps]:
-        """One epoch over all steps, shuffled: parts of nearly ``size``, gathered one at a time, on
-        ``device``; ``old_dist_info`` is a tree [all steps, ...] there.
+        """One epoch over all steps, shuffled: ``count`` parts of nearly equal size for each batch
+        held, gathered one at a time, on ``device``; ``old_dist_info`` is a tree [all steps, ...]
+        there.
         """
         held = self._flat()
         n = held.valid.shape[0]
         order = torch.from_numpy(rng.permutation(n))
-        edges = np.linspace(0, n, max(1, round(n / size)) + 1).round().astype(int).tolist()
+        edges = np.linspace(0, n, count * self._count + 1).round().astype(int).tolist()
         for start, stop in pairwise(edges):
             index = order[start:stop]
             part = buffer_to(_rows(held, index), device)

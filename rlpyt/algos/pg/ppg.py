@@ -126,11 +126,12 @@ class PPG(EpochsAlgorithm):
 
     def _auxiliary_phase(self, learning_rate: float) -> list[Step]:
         device = self.agent.device
-        size = max(1, self.batch_spec.size // self.auxiliary_minibatches)
+        count = min(self.auxiliary_minibatches, self.batch_spec.size)
+        size = self.batch_spec.size // count
         old_dist_info = self._phase.each(self._policy, size, device)
         steps = []
         for _epoch in range(self.auxiliary_epochs):
-            for part in self._phase.minibatches(size, self.rng, device, old_dist_info):
+            for part in self._phase.minibatches(count, self.rng, device, old_dist_info):
                 share = self.world.share(part.valid)
                 step = self.gradients["auxiliary"].step(learning_rate, part, share=share)
                 steps.append(step)
