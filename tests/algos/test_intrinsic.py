@@ -9,7 +9,19 @@ from torch import Tensor
 from toy_envs import CPU, copied, make, parameters, walk
 
 from rlpyt.agents import DqnAgent, QpgAgent
-from rlpyt.algos import A2C, APPO, DQN, IMPALA, PPO, PQN, R2D1, SAC, IntrinsicRewards, RlAlgorithm
+from rlpyt.algos import (
+    A2C,
+    APPO,
+    DQN,
+    IMPALA,
+    PPO,
+    PQN,
+    R2D1,
+    SAC,
+    DrAC,
+    IntrinsicRewards,
+    RlAlgorithm,
+)
 from rlpyt.replays import ReplayBuffer
 from rlpyt.rewards import E3B, RND, IntrinsicReward, RewardSamples, RewardScale, RewardWeight
 from rlpyt.samplers import SerialSampler
@@ -224,7 +236,7 @@ def test_where_a_transition_does_not_tell_the_replay_keeps_the_sum(
     torch.testing.assert_close(kept[0].reward, samples.reward + 0.5 * next_sums(samples))
 
 
-@pytest.mark.parametrize("AlgoCls", [APPO, IMPALA, PQN])
+@pytest.mark.parametrize("AlgoCls", [APPO, IMPALA, PQN, DrAC])
 def test_the_other_on_policy_algorithms_have_the_sum(AlgoCls: type[Any]):
     algo = AlgoCls(intrinsic=IntrinsicRewards(RewardCls=NextSum))
     AgentCls = DqnAgent if AlgoCls is PQN else None
@@ -237,6 +249,9 @@ def test_the_other_on_policy_algorithms_have_the_sum(AlgoCls: type[Any]):
     if AlgoCls is PQN:
         torch.testing.assert_close(algo._rewarded(0, samples).reward, expected)
         return
+    if AlgoCls is DrAC:
+        algo.normalize_reward = False
+        algo.initialize(agent, n_itr=10, batch_spec=sampler.batch_spec, seed=0)
     torch.testing.assert_close(algo.rewards(0, samples), expected)
 
 

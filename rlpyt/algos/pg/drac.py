@@ -87,7 +87,7 @@ class DrAC(EpochsAlgorithm):
         self, batch: LossInputs, state: Any, ratio_clip: Tensor, augmented: AgentInputs
     ) -> tuple[Tensor, DracLoss]:
         distribution = self.agent.distribution
-        dist_info, value = self.agent.evaluate(batch.agent_inputs, state)
+        dist_info, value, _own = self.agent.evaluate(batch.agent_inputs, state)
         parts = ppo_loss(
             batch,
             distribution.log_prob(dist_info, batch.action),
@@ -98,7 +98,7 @@ class DrAC(EpochsAlgorithm):
             value_loss_coeff=self.value_loss_coeff,
             entropy_loss_coeff=self.entropy_loss_coeff,
         )
-        seen, seen_value = self.agent.evaluate(augmented, state)
+        seen, seen_value, _own = self.agent.evaluate(augmented, state)
         policy = policy_agreement_loss(distribution, dist_info, seen, batch.valid)
         values = value_agreement_loss(value, seen_value, batch.valid)
         loss = parts.loss + self.augmentation_loss_coeff * (policy + values)

@@ -13,17 +13,18 @@ from torch import Tensor, nn
 
 from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.pg.augmenter import Augmenter
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
-    RewardNormalizer,
     loss_inputs,
     normalized,
     policy_gradient_agent,
 )
 from rlpyt.algos.pg.minibatch import channels_last_images, check_minibatches, minibatches
+from rlpyt.algos.pg.rewards import LearnedRewards
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.models.decoupled import AuxiliaryHead, DecoupledPgModel
@@ -54,6 +55,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
     """
 
     bootstrap_value: ClassVar[bool] = True
+    two_values: ClassVar[bool] = False
 
     discount: float = 0.999  # γ
     gae_lambda: float = 0.95  # λ of GAE
@@ -71,6 +73,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
     reward_clip: float = 10.0  # after normalisation
     OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
     optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-5})
+    intrinsic: IntrinsicRewards | None = None  # added to the environment's
     compile: Compile = False  # forward and backward as one graph; True needs a C++ compiler on CPU
     precision: Precision = "float32"  # of products and convolutions in the loss
 
@@ -110,11 +113,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         self._n_itr = n_itr
         check_minibatches(self.minibatches, batch_spec, sequences=agent.recurrent)
         self.rng = generator(seed, Stream.ALGO, *self.world.keys)
-        self._rewards = (
-            RewardNormalizer(batch_spec.B, self.discount, self.reward_clip, self.world)
-            if self.normalize_reward
-            else None
-        )
+        self.rewards = LearnedRewards(self, agent, batch_spec, seed=seed, world=self.world)
         self.augmenter: Augmenter | None = None  # ``build`` may put one here
         self.gradients = self.build(seed)
 
@@ -142,7 +141,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Learn from one batch [T, B]."""
         ratio_clip = scheduled(self.ratio_clip, self.ratio_clip_schedule, itr, self._n_itr)
-        reward = samples.reward if self._rewards is None else self._rewards(samples)
+        reward = self.rewards(itr, samples)
         batch, state = loss_inputs(self.agent, samples, reward, self.discount, self.gae_lambda)
         if not self.agent.recurrent:
             batch = batch._replace(agent_inputs=channels_last_images(batch.agent_inputs))
@@ -158,7 +157,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         )
         opt_info = self.learn(itr, learning)
         self.agent.update_normalizer(samples.observation, samples.valid, self.world)
-        return opt_info
+        return {**opt_info, **self.rewards.report()}
 
     def run_epochs(self, name: str, epochs: int, learning: Learning) -> list[Step]:
         """``epochs`` passes of ``minibatches`` steps called ``name``.
@@ -195,7 +194,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         return {
             "gradients": {name: step.state_dict() for name, step in self.gradients.items()},
             "generator": generator_state(self.rng),
-            "rewards": None if self._rewards is None else self._rewards.state_dict(),
+            **self.rewards.state_dict(),
             "augmenter": None if self.augmenter is None else self.augmenter.state_dict(),
             "own": self.own_state(),
         }
@@ -205,8 +204,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         for name, step in self.gradients.items():
             step.load_state_dict(state["gradients"][name])
         load_generator_state(self.rng, state["generator"])
-        if self._rewards is not None:
-            self._rewards.load_state_dict(state["rewards"])
+        self.rewards.load_state_dict(state)
         if self.augmenter is not None:
             self.augmenter.load_state_dict(state["augmenter"])
         self.load_own_state(state["own"])

@@ -145,7 +145,7 @@ class PPG(EpochsAlgorithm):
         self, batch: LossInputs, state: Any, ratio_clip: Tensor, augmented: None
     ) -> tuple[Tensor, PpoLoss]:
         distribution = self.agent.distribution
-        dist_info, value = self.agent.evaluate(batch.agent_inputs, state)
+        dist_info, value, _own = self.agent.evaluate(batch.agent_inputs, state)
         parts = ppo_loss(
             batch,
             distribution.log_prob(dist_info, batch.action),
