@@ -1,5 +1,6 @@
 """Agents: model and distribution, and the Actor that lets one act in a group of environments."""
 
+from rlpyt.agents.arms import ArmAgent, ArmInfo, ArmState
 from rlpyt.agents.base import Actor, Agent
 from rlpyt.agents.dqn import DqnAgent, DqnAgentInfo, EpsilonGreedy
 from rlpyt.agents.pearl import Conditioned, PearlAgent, PearlInfo, PearlState
@@ -11,6 +12,9 @@ __all__ = [
     "Actor",
     "Agent",
     "AgentInfo",
+    "ArmAgent",
+    "ArmInfo",
+    "ArmState",
     "Conditioned",
     "DqnAgent",
     "DqnAgentInfo",

@@ -1,7 +1,7 @@
 """Algorithms: one file each, in the folder of its family."""
 
 from rlpyt.algos.base import RlAlgorithm
-from rlpyt.algos.dqn import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN
+from rlpyt.algos.dqn import DQN, IQN, NGU, PQN, QRDQN, R2D1, Agent57, CategoricalDQN
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.meta import PEARL
 from rlpyt.algos.optimizer import GradientStep
@@ -17,6 +17,7 @@ __all__ = [
     "DQN",
     "IMPALA",
     "IQN",
+    "NGU",
     "PEARL",
     "PPG",
     "PPO",
@@ -27,6 +28,7 @@ __all__ = [
     "SAC",
     "TD3",
     "TQC",
+    "Agent57",
     "CategoricalDQN",
     "CrossQ",
     "DiscreteSAC",

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple, final
 
+from rlpyt.agents.arms import ArmAgent
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.intrinsic import IntrinsicRewards
-from rlpyt.data import BatchSpec, OptInfo, Samples
+from rlpyt.data import BatchSpec, EnvSpaces, OptInfo, Samples
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.buffer import buffer_map
@@ -46,7 +47,7 @@ class ReplayLoop:
     def __init__(
         self,
         replay: ReplayBuffer,
-        agent: DqnAgent | QpgAgent,
+        agent: ArmAgent | DqnAgent | QpgAgent,
         batch_spec: BatchSpec,
         *,
         seed: int,
@@ -56,13 +57,15 @@ class ReplayLoop:
         replay_ratio: float,
         world: World,
         intrinsic: IntrinsicRewards | None = None,
+        spaces: EnvSpaces | None = None,
     ) -> None:
-        """Allocate ``replay`` for what ``agent`` records. Batches of ``batch_size`` transitions or
+        """Allocate ``replay`` for what ``agent`` records, with observations of ``spaces`` (``None``:
+        those of its environment). Batches of ``batch_size`` transitions or
         sequences, ``replay_ratio`` transitions learned from for each environment step, none before
         ``min_steps_learn`` of them, over all processes. ``intrinsic`` rewards are added.
         """
         replay.initialize(
-            agent.env_spaces,
+            spaces or agent.env_spaces,
             B=batch_spec.B,
             T=batch_spec.T,
             discount=discount,

@@ -10,6 +10,7 @@ from rlpyt.envs.context_trials import ContextTrials, Draw, Phase
 from rlpyt.envs.dm_control_pixels import DmControlPixels
 from rlpyt.envs.four_rooms import FOUR_ROOMS_INFO_KEYS, FourRooms, FourRoomsTrajInfo
 from rlpyt.envs.gym import env_name, make_env
+from rlpyt.envs.key_door import KeyDoorGrid
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.memory_corridor import MemoryCorridor
 from rlpyt.envs.native import NativeVectorEnv
@@ -23,6 +24,7 @@ from rlpyt.envs.spaces import (
     space_items,
     tree_class,
 )
+from rlpyt.envs.sparse_chain import SparseChain
 from rlpyt.envs.task_split import TaskSplit, task_split
 from rlpyt.envs.tasks import (
     Task,
@@ -50,6 +52,7 @@ __all__ = [
     "Finding",
     "FourRooms",
     "FourRoomsTrajInfo",
+    "KeyDoorGrid",
     "LoopVectorEnv",
     "MemoryCorridor",
     "Move",
@@ -60,6 +63,7 @@ __all__ = [
     "RandomizedDynamics",
     "Robot",
     "RobotEnv",
+    "SparseChain",
     "StatefulEnv",
     "Task",
     "TaskEnv",

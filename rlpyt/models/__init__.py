@@ -1,5 +1,6 @@
 """Networks: trunks, encoders for any space, and the models agents step and algorithms train."""
 
+from rlpyt.models.armed_q import Armed, ArmedOutputs, ArmedQModel, ArmedRnnState
 from rlpyt.models.base import Model, PgOutputs
 from rlpyt.models.batch_renorm import BatchRenorm
 from rlpyt.models.batched import BatchedLinear, BatchedMlp
@@ -24,6 +25,10 @@ from rlpyt.models.trunk import Encoded, Layers, Trunk, TrunkOptions, trunk_for
 from rlpyt.models.value import ValueModel
 
 __all__ = [
+    "Armed",
+    "ArmedOutputs",
+    "ArmedQModel",
+    "ArmedRnnState",
     "AuxiliaryHead",
     "BatchRenorm",
     "BatchedLinear",

@@ -1,5 +1,11 @@
 """The mathematics: pure functions of tensors."""
 
+from rlpyt.ops.arms import (
+    agent57_discounts,
+    combined_value,
+    intrinsic_weights,
+    ngu_discounts,
+)
 from rlpyt.ops.categorical import (
     categorical_cross_entropy,
     categorical_kl,
@@ -43,27 +49,32 @@ from rlpyt.ops.value_scaling import (
     inverse_signed_hyperbolic,
     signed_hyperbolic,
     transformed_n_step_return,
+    transformed_retrace_return,
     transformed_target,
 )
 
 __all__ = [
     "Gaussians",
     "VTrace",
+    "agent57_discounts",
     "at_action",
     "categorical_cross_entropy",
     "categorical_kl",
     "categorical_mean",
     "categorical_support",
     "categorical_target",
+    "combined_value",
     "discount_return",
     "double_q_learning_target",
     "gaussian_product",
     "generalized_advantage_estimation",
     "greedy_action",
     "huber",
+    "intrinsic_weights",
     "inverse_signed_hyperbolic",
     "n_step_return",
     "next_values",
+    "ngu_discounts",
     "normalize",
     "off_policy_return",
     "project_categorical",
@@ -80,6 +91,7 @@ __all__ = [
     "standard_normal_kl",
     "td_error",
     "transformed_n_step_return",
+    "transformed_retrace_return",
     "transformed_target",
     "valid_mean",
     "vtrace",

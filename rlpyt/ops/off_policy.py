@@ -95,7 +95,7 @@ def off_policy_return(
     next_value: Tensor,
     trace: Tensor,
     done: Tensor,
-    discount: float,
+    discount: float | Tensor,
 ) -> Tensor:
     """The general return-based off-policy target (Munos et al. 2016, arXiv:1606.02647, eq. 3),
     [T, B].
@@ -112,7 +112,7 @@ def off_policy_return(
         next_value: E_π Q(s_{t+1}, ·) of the true next state, [T, B], zero where terminated.
         trace: c_t, [T, B]; row 0 is not used.
         done: bool [T, B], terminated or truncated.
-        discount: γ.
+        discount: γ, or of each column, [B].
     """
     error = reward + discount * next_value - q_value
     decay = discount * _goes_on(done).to(error.dtype) * _next_row(trace)
@@ -125,7 +125,7 @@ def retrace_return(
     next_value: Tensor,
     ratio: Tensor,
     done: Tensor,
-    discount: float,
+    discount: float | Tensor,
     retrace_lambda: float = 1.0,
 ) -> Tensor:
     """Retrace(λ): :func:`off_policy_return` with c_t = λ min(1, π(a_t|s_t) / μ(a_t|s_t)) (Munos et
@@ -137,7 +137,7 @@ def retrace_return(
         next_value: E_π Q(s_{t+1}, ·) of the true next state, [T, B], zero where terminated.
         ratio: π(a_t|s_t) / μ(a_t|s_t), target over behaviour policy, [T, B].
         done: bool [T, B], terminated or truncated.
-        discount: γ.
+        discount: γ, or of each column, [B].
         retrace_lambda: λ.
     """
     trace = retrace_lambda * ratio.clamp(max=1.0)

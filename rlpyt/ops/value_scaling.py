@@ -8,12 +8,13 @@ formulas have: in float32 those lose half of the digits.
 import torch
 from torch import Tensor
 
-from rlpyt.ops.off_policy import n_step_return
+from rlpyt.ops.off_policy import n_step_return, retrace_return
 
 __all__ = [
     "inverse_signed_hyperbolic",
     "signed_hyperbolic",
     "transformed_n_step_return",
+    "transformed_retrace_return",
     "transformed_target",
 ]
 
@@ -84,3 +85,44 @@ def transformed_n_step_return(
     """
     next_value = inverse_signed_hyperbolic(next_value, eps)
     return signed_hyperbolic(n_step_return(reward, next_value, done, discount, n_step), eps)
+
+
+def transformed_retrace_return(
+    reward: Tensor,
+    q_value: Tensor,
+    next_value: Tensor,
+    ratio: Tensor,
+    done: Tensor,
+    discount: float | Tensor,
+    *,
+    retrace_lambda: float,
+    eps: float = 1e-3,
+) -> Tensor:
+    """Retrace on the scale of h (Badia et al. 2020a, NGU, arXiv:2002.06038, appendix E), [T, B].
+
+        y_t = h(h⁻¹(Q⁻(s_t, a_t)) + Σ_{k>=t} γ^{k-t} (Π_{t<i<=k} c_i) δ_k),
+        δ_k = r_k + γ h⁻¹(E_π Q⁻(s_{k+1}, ·)) - h⁻¹(Q⁻(s_k, a_k)),   c_i = λ min(1, π / μ)
+
+    For a greedy π the expectation is that of its one action, whose value h does not bend.
+
+    Args:
+        reward: [T, B], unscaled.
+        q_value: Q⁻(s_t, a_t), on the scale of h, [T, B].
+        next_value: Q⁻(s_{t+1}, a*) of the true next state, on the scale of h, [T, B]; zero where
+            the episode terminated.
+        ratio: π(a_t|s_t) / μ(a_t|s_t), [T, B].
+        done: bool [T, B], terminated or truncated.
+        discount: γ, or of each sequence, [B].
+        retrace_lambda: λ.
+        eps: ε of h.
+    """
+    return_ = retrace_return(
+        reward,
+        inverse_signed_hyperbolic(q_value, eps),
+        inverse_signed_hyperbolic(next_value, eps),
+        ratio,
+        done,
+        discount,
+        retrace_lambda,
+    )
+    return signed_hyperbolic(return_, eps)

@@ -1,0 +1,157 @@
+"""Agent57 (Badia et al. 2020, arXiv:2003.13350): NGU with values of reward and of novelty apart, and
+a bandit in each environment that chooses how much to explore, and how far to look ahead.
+
+Differs from the paper: as :class:`NGU`; the bandits choose between batches (bandit.py), and
+evaluation plays the arm of the best mean return in all windows instead of a bandit of its own; the
+priority is |δ_e| + β_j |δ_i|, where the paper tells none.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rlpyt.algos.dqn.armed_replay import retrace_target
+from rlpyt.algos.dqn.bandit import EpisodeBandits
+from rlpyt.algos.dqn.family import FamilyAlgorithm
+from rlpyt.algos.q_losses import QLosses, sequence_losses
+from rlpyt.data import BatchSpec, Samples
+from rlpyt.ops.arms import agent57_discounts
+from rlpyt.ops.q_learning import at_action
+from rlpyt.replays.batches import ReplaySequences
+from rlpyt.utils.seed import Stream, generator
+from rlpyt.utils.world import World
+
+__all__ = ["Agent57", "agent57_losses"]
+
+_BANDIT_STREAM = 2  # of Stream.ALGO; 0 and 1 are the algorithms' and their replays'
+
+
+def agent57_losses(
+    extrinsic: Tensor,
+    intrinsic: Tensor,
+    action: Tensor,
+    extrinsic_target: Tensor,
+    intrinsic_target: Tensor,
+    weight: Tensor,
+    valid: Tensor,
+    *,
+    priority_eta: float,
+) -> QLosses:
+    """The loss of each sequence, [N]: the mean over its valid steps (section 3.1).
+
+        L = E_t[½ (y_e - Q_e(s_t, a_t))² + ½ (y_i - Q_i(s_t, a_t))²]
+        p = η max_t δ_t + (1 - η) mean_t δ_t,   δ = |y_e - Q_e| + β_j |y_i - Q_i|
+
+    Args:
+        extrinsic: Q_e(s_t, ·), [length, N, A], on the scale of h.
+        intrinsic: Q_i(s_t, ·), likewise.
+        action: a_t, [length, N] int64.
+        extrinsic_target: y_e, [length, N], without gradient.
+        intrinsic_target: y_i, likewise.
+        weight: β_j, [length, N].
+        valid: bool [length, N]; other steps may hold anything finite.
+        priority_eta: η.
+    """
+    q_e, q_i = at_action(extrinsic, action), at_action(intrinsic, action)
+    error_e, error_i = extrinsic_target - q_e, intrinsic_target - q_i
+    steps = QLosses(
+        0.5 * error_e.square() + 0.5 * error_i.square(),
+        error_e.detach().abs() + weight * error_i.detach().abs(),
+        q_e.detach(),
+    )
+    return sequence_losses(steps, valid, priority_eta)
+
+
+@final
+@dataclass(kw_only=True)
+class Agent57(FamilyAlgorithm):
+    """Q_e learns r_e, Q_i learns r_i, both by Retrace towards the policy that is greedy in
+    h(h⁻¹(Q_e) + β_j h⁻¹(Q_i)); before each episode a bandit chooses j.
+    """
+
+    split: ClassVar[bool] = True
+
+    discount_max: float = 0.9999  # γ⁰, of the first arm; discount is γ¹, discount_min γ²
+    bandit_window: int = 90  # τ, episodes of one environment
+    bandit_bonus: float = 1.0  # β of the bound
+    bandit_epsilon: float = 0.5  # ε, of a uniform arm
+
+    def discounts(self, n_arms: int) -> Any:
+        """Of the paper's appendix A."""
+        return agent57_discounts(n_arms, self.discount_max, self.discount, self.discount_min)
+
+    def begin(self, batch_spec: BatchSpec, seed: int, world: World) -> None:
+        """One bandit for each environment, its generator by the environment's global index."""
+        self.check_ranges(
+            {
+                "discount_max": (0.0, 1.0),
+                "bandit_window": (1, float("inf")),
+                "bandit_bonus": (0.0, float("inf")),
+                "bandit_epsilon": (0.0, 1.0),
+            }
+        )
+        self._first = world.rank * batch_spec.B
+        self.bandits = EpisodeBandits(
+            [
+                generator(seed, Stream.ALGO, _BANDIT_STREAM, index)
+                for index in range(self._first, self._first + batch_spec.B)
+            ],
+            n_arms=self.agent.n_arms,
+            window=self.bandit_window,
+            bonus=self.bandit_bonus,
+            epsilon=self.bandit_epsilon,
+        )
+        self._tell()
+
+    def choose_arms(self, samples: Samples) -> None:
+        """Feed the bandits with the returns of the episodes that ended."""
+        self.bandits.observe(samples, samples.agent_info.arm.numpy())
+        self._tell()
+
+    def _tell(self) -> None:
+        following = torch.from_numpy(self.bandits.next_arm)
+        self.agent.next_arm[self._first : self._first + len(following)].copy_(following)
+        self.agent.evaluation_arm.fill_(self.bandits.best())
+
+    def losses(self, batch: ReplaySequences) -> QLosses:
+        """As :func:`agent57_losses`, each stream with its own targets."""
+        run = self.unrolled(batch)
+        steps, online, target = run.steps, run.online, run.target
+        assert online.intrinsic is not None
+        assert target.intrinsic is not None
+        with torch.no_grad():
+            targets = [
+                retrace_target(
+                    values,
+                    run.greedy,
+                    steps,
+                    reward,
+                    run.discount,
+                    retrace_lambda=self.retrace_lambda,
+                    eps=self.agent.value_scale_eps,
+                )
+                for values, reward in (
+                    (target.extrinsic, steps.reward),
+                    (target.intrinsic, steps.intrinsic),
+                )
+            ]
+        length = len(batch.action)
+        return agent57_losses(
+            online.extrinsic[:length],
+            online.intrinsic[:length],
+            batch.action,
+            *targets,
+            self.agent.weights[steps.arm],
+            batch.valid,
+            priority_eta=0.9 if self.replay.prioritized is None else self.replay.prioritized.eta,
+        )
+
+    def arm_state(self) -> dict[str, Any]:
+        """The bandits."""
+        return self.bandits.state_dict()
+
+    def load_arm_state(self, state: dict[str, Any]) -> None:
+        """Continue."""
+        self.bandits.load_state_dict(state)

@@ -1,0 +1,255 @@
+"""What NGU and Agent57 share: a replay of episodes that were played by the arms of a family of
+policies, an intrinsic reward, and Retrace towards each arm's own greedy policy.
+"""
+
+from abc import ABC, abstractmethod
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from rlpyt.agents.arms import ArmAgent
+from rlpyt.agents.base import Agent
+from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.dqn.armed_replay import (
+    RetraceSteps,
+    Unrolled,
+    armed_inputs,
+    behind_burn_in,
+    recorded,
+    recorded_spaces,
+)
+from rlpyt.algos.dqn.base import Q_RANGES, QInfo
+from rlpyt.algos.opt_info import opt_info
+from rlpyt.algos.optimizer import Compile, GradientStep, Precision
+from rlpyt.algos.q_losses import QLosses
+from rlpyt.algos.replay_loop import ReplayLoop, recorded_state
+from rlpyt.algos.schedule import Schedule, scheduled
+from rlpyt.algos.target import TargetUpdate
+from rlpyt.data import BatchSpec, OptInfo, Samples
+from rlpyt.models.armed_q import ArmedQModel
+from rlpyt.ops.losses import weighted_mean
+from rlpyt.replays.batches import ReplaySequences
+from rlpyt.replays.priority import Prioritized
+from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.rewards.ngu import NGU as NguReward
+from rlpyt.rewards.samples import samples_of
+from rlpyt.utils.arguments import checked_arguments
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import Stream, seed_int
+from rlpyt.utils.world import World
+
+__all__ = ["FamilyAlgorithm"]
+
+_RANGES = {**Q_RANGES, "discount_min": (0.0, 1.0), "retrace_lambda": (0.0, 1.0)}
+
+
+def _replay() -> ReplayBuffer:
+    return ReplayBuffer(
+        size=1_000_000,
+        sequence_length=80,
+        burn_in=40,
+        rnn_state_interval=40,
+        prioritized=Prioritized(alpha=0.9, beta=0.6, beta_final=0.6, eta=0.9),
+    )
+
+
+@dataclass(kw_only=True)
+class FamilyAlgorithm(RlAlgorithm, ABC):
+    """Off-policy learning of a family of policies (β_j, γ_j) from sequences.
+
+    Each iteration computes the intrinsic rewards of one batch, in the order in which it was
+    sampled, teaches the reward by the same batch, appends it to the replay, and takes as many
+    gradient steps as ``replay_ratio`` asks for.
+    """
+
+    off_policy: ClassVar[bool] = True
+    split: ClassVar[bool]  # whether Q_e and Q_i are networks of their own
+
+    discount: float = 0.997
+    discount_min: float = 0.99  # of the last arm
+    replay: ReplayBuffer = field(default_factory=_replay)
+    batch_size: int = 64  # sequences
+    min_steps_learn: int = 6_250 * 80  # environment steps; the papers count sequences
+    replay_ratio: float = 1.0  # transitions learned from for each environment step
+    retrace_lambda: float = 0.95  # λ
+    learning_rate: float = 1e-4
+    learning_rate_schedule: Schedule = "constant"
+    target_update_interval: int = 1_500  # gradient steps
+    target_update_tau: float = 1.0
+    clip_grad_norm: float | None = 40.0
+    OptimCls: type[torch.optim.Optimizer] = torch.optim.Adam
+    optim_kwargs: dict[str, Any] = field(default_factory=lambda: {"eps": 1e-4})
+    reward_kwargs: dict[str, Any] = field(default_factory=dict)  # of rewards.NGU.from_spaces
+    compile: Compile = False
+    precision: Precision = "float32"
+
+    @abstractmethod
+    def discounts(self, n_arms: int) -> Any:
+        """γ_j, [n_arms] float64."""
+
+    @abstractmethod
+    def begin(self, batch_spec: BatchSpec, seed: int, world: World) -> None:
+        """Build what chooses the arms, once the agent is bound."""
+
+    @abstractmethod
+    def choose_arms(self, samples: Samples) -> None:
+        """Say which arms come next, knowing the batch [T, B]."""
+
+    @abstractmethod
+    def losses(self, batch: ReplaySequences) -> QLosses:
+        """The paper's loss of each sequence, [N]."""
+
+    @abstractmethod
+    def arm_state(self) -> dict[str, Any]:
+        """What chooses the arms, for a checkpoint."""
+
+    @abstractmethod
+    def load_arm_state(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`arm_state` found."""
+
+    def initialize(
+        self,
+        agent: Agent,
+        *,
+        n_itr: int,
+        batch_spec: BatchSpec,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
+        """Bind the agent; allocate the replay; build the intrinsic reward for B environments."""
+        self.check_ranges(_RANGES)
+        self.agent = self._checked(agent)
+        self._n_itr = n_itr
+        self._world = world or World()
+        self._discounts = torch.from_numpy(self.discounts(self.agent.n_arms)).float()
+        self._discounts = self._discounts.to(self.agent.device)
+        self._loop = ReplayLoop(
+            self.replay,
+            self.agent,
+            batch_spec,
+            seed=seed,
+            discount=self.discount,
+            batch_size=self.batch_size,
+            min_steps_learn=self.min_steps_learn,
+            replay_ratio=self.replay_ratio,
+            world=self._world,
+            spaces=recorded_spaces(self.agent.env_spaces, self.agent.n_arms),
+        )
+        self.reward = self._build_reward(batch_spec.B, seed)
+        self._gradient = GradientStep(
+            self.agent.model,
+            self._loss,
+            OptimCls=self.OptimCls,
+            optim_kwargs=self.optim_kwargs,
+            clip_grad_norm=self.clip_grad_norm,
+            compile=self.compile,
+            precision=self.precision,
+            world=self._world,
+        )
+        self.target: ArmedQModel = deepcopy(self.agent.model).requires_grad_(False)
+        self._target_update = TargetUpdate(self.target, self.agent.model)
+        self._updates = 0
+        self.begin(batch_spec, seed, self._world)
+
+    def _build_reward(self, n_envs: int, seed: int) -> NguReward:
+        spaces, build = self.agent.env_spaces, NguReward.from_spaces
+        kwargs = checked_arguments(build, self.reward_kwargs, "algo.reward_kwargs", positional=2)
+        key = seed_int(seed, Stream.REWARD)
+        reward = build(spaces.observation, spaces.action, n_envs=n_envs, seed=key, **kwargs)
+        reward = reward.to(self.agent.device)
+        if self._world.size > 1:
+            reward.join(self._world)
+        return reward
+
+    def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:
+        """Bytes that the replay takes when it is full."""
+        agent = self._checked(agent)
+        spaces = recorded_spaces(agent.env_spaces, agent.n_arms)
+        return self.replay.forecast(spaces, B=batch_spec.B, prev_rnn_state=recorded_state(agent))
+
+    def _checked(self, agent: Agent) -> ArmAgent:
+        name = type(self).__name__
+        if not isinstance(agent, ArmAgent):
+            what = f"{name} learns a family of policies; the agent is a {type(agent).__name__}"
+            raise RlpytError("config", what, hint="use an ArmAgent")
+        if agent.split != self.split:
+            what = f"agent.split={agent.split} does not fit {name}"
+            raise RlpytError("config", what, hint=f"set agent.split={self.split}")
+        if self.replay.sequence_length is None or self.replay.n_step_return != 1:
+            n, length = self.replay.n_step_return, self.replay.sequence_length
+            what = f"algo.replay.sequence_length={length}, n_step_return={n}"
+            hint = f"{name} takes sequences of single steps: set a length, and n_step_return=1"
+            raise RlpytError("config", what, hint=hint)
+        return agent
+
+    def updates_per_itr(self) -> int:
+        """Gradient steps, on average."""
+        return self._loop.updates_per_itr
+
+    def samples_per_itr(self) -> int:
+        """Transitions learned from."""
+        return self._loop.samples_per_itr
+
+    def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
+        """Pay for novelty in the batch [T, B] and append it; then the gradient steps due."""
+        transitions = samples_of(samples)
+        intrinsic = self.reward.compute(transitions)
+        reports = self.reward.update(transitions)
+        self.choose_arms(samples)
+        learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
+        infos, norms = [], []
+        for batch in self._loop.batches(itr, recorded(samples, intrinsic)):
+            (info, priority), norm = self._gradient.step(learning_rate, batch)
+            if self.replay.prioritized is not None:
+                self.replay.update_priorities(batch.indices, priority)
+            self._updates += 1
+            if self._updates % self.target_update_interval == 0:
+                self._target_update.step(self.target_update_tau)
+            infos.append(info)
+            norms.append(norm)
+        if not infos:
+            return {}
+        novelty = {"intrinsicReward": [intrinsic.mean().item()]}
+        arms = {"evaluationArm": [float(self.agent.evaluation_arm)]}
+        return opt_info(infos, norms) | novelty | arms | {k: [v] for k, v in reports.items()}
+
+    def _loss(self, batch: ReplaySequences) -> tuple[Tensor, tuple[QInfo, Tensor]]:
+        losses = self.losses(batch)
+        loss = weighted_mean(losses.loss, batch.is_weight)
+        info = QInfo(loss.detach(), losses.priority.mean(), losses.q.mean())
+        return loss, (info, losses.priority)
+
+    def unrolled(self, batch: ReplaySequences) -> Unrolled:
+        """Both networks along the learnt steps, and the actions of the target policies."""
+        burn_in, inputs = self.replay.burn_in, armed_inputs(batch)
+        online = behind_burn_in(self.agent.model, inputs, batch.init_rnn_state.rnn, burn_in)
+        with torch.no_grad():
+            target = behind_burn_in(self.target, inputs, batch.init_rnn_state.rnn, burn_in)
+            seen = inputs.observation[burn_in:]
+            scores = self.agent.action_values(online, seen.arm)
+            greedy = self.agent.greedy(scores.detach(), seen.observation)
+        steps = RetraceSteps.of(batch, burn_in)
+        return Unrolled(online, target, greedy, steps, self._discounts[steps.arm])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer, target network, replay, intrinsic reward, arms, generators and counters."""
+        return {
+            "gradient": self._gradient.state_dict(),
+            "target": self.target.state_dict(),
+            "reward": self.reward.state_dict(),
+            "arms": self.arm_state(),
+            "updates": self._updates,
+            **self._loop.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._gradient.load_state_dict(state["gradient"])
+        self.target.load_state_dict(state["target"])
+        self.reward.load_state_dict(state["reward"])
+        self.load_arm_state(state["arms"])
+        self._loop.load_state_dict(state)
+        self._updates = state["updates"]
