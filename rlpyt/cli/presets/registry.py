@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from rlpyt.cli.presets.dqn import c51, dqn, iqn, pqn, qrdqn, r2d1, rainbow
 from rlpyt.cli.presets.generalization import daac, drac, drdaac, ppg
+from rlpyt.cli.presets.exploration import agent57, ngu
 from rlpyt.cli.presets.kinds import Recurrent
 from rlpyt.cli.presets.meta import pearl
 from rlpyt.cli.presets.pg import a2c, appo, impala, ppo
@@ -23,6 +24,7 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, EnvSpaces, Recurrent], MinibatchRl
     MappingProxyType(
         {
             "a2c": a2c,
+            "agent57": agent57,
             "appo": appo,
             "c51": c51,
             "crossq": crossq,
@@ -34,6 +36,7 @@ ALGORITHMS: Mapping[str, Callable[[EnvConfig, EnvSpaces, Recurrent], MinibatchRl
             "drdaac": drdaac,
             "impala": impala,
             "iqn": iqn,
+            "ngu": ngu,
             "pearl": pearl,
             "ppg": ppg,
             "ppo": ppo,
