@@ -18,6 +18,8 @@ from procgen_problem import is_procgen, procgen_problem
 
 from rlpyt.algos import PEARL, SAC
 from rlpyt.algos.dqn import QAlgorithm
+from rlpyt.algos import PEARL
+from rlpyt.algos.dqn import FamilyAlgorithm, QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.data import EnvSpaces
 from rlpyt.envs import AtariConfig, EnvConfig, peek_spaces
@@ -85,7 +87,7 @@ def spaces_of(env: EnvConfig) -> EnvSpaces:
 def smaller(runner: MinibatchRl) -> MinibatchRl:
     """With a replay that no machine refuses."""
     algo = runner.algo
-    if isinstance(algo, QAlgorithm | QpgAlgorithm):
+    if isinstance(algo, QAlgorithm | QpgAlgorithm | FamilyAlgorithm):
         algo = replace(algo, replay=replace(algo.replay, size=10_000))
     elif isinstance(algo, PEARL):
         algo = replace(algo, replay=TaskReplay(size=1_000))

@@ -119,7 +119,8 @@ def after_three_family_updates(name: str, settings: dict[str, Any]) -> dict[str,
         parameter.add_(torch.tensor(0.2 * rng.standard_normal(parameter.shape)))
     parts = [*algo.reward.in_episode.inverse.parameters(), *algo.reward.lifelong.parameters()]
     for part in parts:
-        part.data = torch.tensor(0.4 * rng.standard_normal(part.shape)).float()
+        part.data = torch.tensor(0.4 * rng.standard_normal(part.shape))
+    algo.reward.double()  # not to depend on the machine's float32 products
     samples = family_samples(agent)
     opt_info = algo.optimize_agent(0, samples)
     assert len(opt_info["loss"]) == 3

@@ -16,6 +16,8 @@ from rlpyt import algos
 from rlpyt.agents import QpgAgent
 from rlpyt.algos import PEARL, PPG, RlAlgorithm
 from rlpyt.algos.dqn import QAlgorithm
+from rlpyt.algos import PEARL, RlAlgorithm
+from rlpyt.algos.dqn import FamilyAlgorithm, QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.cli.presets import ALGORITHMS, default_runner
 from rlpyt.envs import EnvConfig
@@ -118,7 +120,7 @@ def small(name: str, env: Any, recurrent: Any) -> tuple[Any, Any, Any]:
     if agent.model_kwargs.get("recurrent", "none") != "none":
         sizes["rnn_size"] = 8
     agent = replace(agent, model_kwargs={**agent.model_kwargs, **sizes})
-    if isinstance(algo, QAlgorithm | QpgAlgorithm):
+    if isinstance(algo, QAlgorithm | QpgAlgorithm | FamilyAlgorithm):
         replay = replace(algo.replay, size=2_000)
         if replay.sequence_length:
             replay = replace(replay, sequence_length=6, burn_in=2, rnn_state_interval=2)

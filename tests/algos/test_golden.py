@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from family_fakes import FAMILY_CASES, after_three_family_updates
 from golden_pearl import PEARL_CASES, after_three_pearl_updates
 from golden_q import PQN_CASES, Q_CASES, after_three_pqn_updates, after_three_q_updates
 from golden_qpg import QPG_CASES, after_three_qpg_updates
@@ -156,6 +157,7 @@ CASES = {
     **{name: partial(after_three_q_updates, *case) for name, case in Q_CASES.items()},
     **{name: partial(after_three_pqn_updates, model) for name, model in PQN_CASES.items()},
     **{name: partial(after_three_qpg_updates, *case) for name, case in QPG_CASES.items()},
+    **{name: partial(after_three_family_updates, *case) for name, case in FAMILY_CASES.items()},
     **{name: partial(after_three_pearl_updates, *case) for name, case in PEARL_CASES.items()},
 }
 

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 from conftest import QUICK
 
-from rlpyt.algos import DQN, IQN, PQN, QRDQN, R2D1, CategoricalDQN
+from rlpyt.algos import DQN, IQN, NGU, PQN, QRDQN, R2D1, Agent57, CategoricalDQN
 from rlpyt.cli.presets import ALGORITHMS, default_runner
 from rlpyt.cli.rundir import load_runner
 from rlpyt.envs import AtariTrajInfo, EnvConfig
 from rlpyt.replays import ArrayStorage, FrameStorage
 
 CLASSES = {
+    "agent57": Agent57,
     "c51": CategoricalDQN,
     "dqn": DQN,
     "iqn": IQN,
+    "ngu": NGU,
     "pqn": PQN,
     "qrdqn": QRDQN,
     "r2d1": R2D1,

@@ -60,7 +60,7 @@ def _runner(
         fields = {
             "batch_size": 32,
             "min_steps_learn": 2_000,
-            "replay_ratio": 8.0,
+            "replay_ratio": 16.0,
             "learning_rate": 1e-3,
             "target_update_interval": 100,
             "optim_kwargs": {"eps": 1e-5},
@@ -75,7 +75,7 @@ def _runner(
             },
         }
         model |= {"hidden_sizes": (64,), "rnn_size": 64}
-        n_arms, T, B, n_steps = 8, 20, 16, 150_000
+        n_arms, T, B, n_steps = 8, 20, 16, 100_000
     return MinibatchRl(
         algo=replace(algo, replay=replay, **fields),
         agent=ArmAgent(
