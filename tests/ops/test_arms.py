@@ -80,9 +80,7 @@ def test_values_combine_by_their_definition():
     weight = rng.random((4, 3))
     found = combined_value(*map(torch.tensor, (extrinsic, intrinsic, weight)), EPS)
     for t, b, a in np.ndindex(4, 3, 2):
-        expected = h(
-            inverse_h(extrinsic[t, b, a]) + weight[t, b] * inverse_h(intrinsic[t, b, a])
-        )
+        expected = h(inverse_h(extrinsic[t, b, a]) + weight[t, b] * inverse_h(intrinsic[t, b, a]))
         assert found[t, b, a].item() == pytest.approx(expected, rel=1e-9)
 
 

@@ -67,6 +67,11 @@ def test_resumed_is_uninterrupted(tmp_path: Path, cls: type[NGU] | type[Agent57]
     resumed = train(runner(cls, "cpu2"), tmp_path / "parts", resume=True)
     assert_same_run(whole, resumed)
     saved = set(final_state(whole)["arrays"])
-    for part in ("algo/replay/", "algo/reward/in_episode", "algo/reward/lifelong", "agent/next_arm"):
+    for part in (
+        "algo/replay/",
+        "algo/reward/in_episode",
+        "algo/reward/lifelong",
+        "agent/next_arm",
+    ):
         assert any(name.startswith(part) for name in saved), part
     assert any(name.startswith("algo/arms/") for name in saved) == (cls is Agent57)
