@@ -1,4 +1,4 @@
-"""Agent57 where reward is far away: a sparse chain, a grid with keys and a door, and hard Atari games.
+"""Agent57 where reward is far away: a sparse chain, a key-door grid, and hard Atari games.
 
     python experiments/agent57_exploration.py agent57_SparseChain --seed 1
 

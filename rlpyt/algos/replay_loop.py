@@ -59,8 +59,8 @@ class ReplayLoop:
         intrinsic: IntrinsicRewards | None = None,
         spaces: EnvSpaces | None = None,
     ) -> None:
-        """Allocate ``replay`` for what ``agent`` records, with observations of ``spaces`` (``None``:
-        those of its environment). Batches of ``batch_size`` transitions or
+        """Allocate ``replay`` for what ``agent`` records, with observations of ``spaces``, by
+        default those of its environment. Batches of ``batch_size`` transitions or
         sequences, ``replay_ratio`` transitions learned from for each environment step, none before
         ``min_steps_learn`` of them, over all processes. ``intrinsic`` rewards are added.
         """

@@ -106,7 +106,7 @@ def test_wandering_earns_next_to_nothing(make: Any) -> None:
 def test_they_are_environments_by_name(name: str) -> None:
     config = EnvConfig(id=f"rlpyt.envs.{name}")
     assert peek_spaces(config).observation.shape
-    assert check_env(config).ok
+    assert check_env(f"rlpyt.envs.{name}").ok
 
 
 @pytest.mark.parametrize("make", [lambda: SparseChain(length=0), lambda: KeyDoorGrid(size=2)])

@@ -1,5 +1,5 @@
-"""Agent57 (Badia et al. 2020, arXiv:2003.13350): NGU with values of reward and of novelty apart, and
-a bandit in each environment that chooses how much to explore, and how far to look ahead.
+"""Agent57 (Badia et al. 2020, arXiv:2003.13350): NGU with values of reward and of novelty apart,
+and a bandit in each environment that chooses how much to explore, and how far to look ahead.
 
 Differs from the paper: as :class:`NGU`; the bandits choose between batches (bandit.py), and
 evaluation plays the arm of the best mean return in all windows instead of a bandit of its own; the

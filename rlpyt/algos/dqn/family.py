@@ -34,7 +34,7 @@ from rlpyt.ops.losses import weighted_mean
 from rlpyt.replays.batches import ReplaySequences
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
-from rlpyt.rewards.ngu import NGU as NguReward
+from rlpyt.rewards import ngu as novelty
 from rlpyt.rewards.samples import samples_of
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
@@ -154,8 +154,8 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         self._updates = 0
         self.begin(batch_spec, seed, self._world)
 
-    def _build_reward(self, n_envs: int, seed: int) -> NguReward:
-        spaces, build = self.agent.env_spaces, NguReward.from_spaces
+    def _build_reward(self, n_envs: int, seed: int) -> novelty.NGU:
+        spaces, build = self.agent.env_spaces, novelty.NGU.from_spaces
         kwargs = checked_arguments(build, self.reward_kwargs, "algo.reward_kwargs", positional=2)
         key = seed_int(seed, Stream.REWARD)
         reward = build(spaces.observation, spaces.action, n_envs=n_envs, seed=key, **kwargs)
@@ -212,9 +212,9 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
             norms.append(norm)
         if not infos:
             return {}
-        novelty = {"intrinsicReward": [intrinsic.mean().item()]}
+        paid = {"intrinsicReward": [intrinsic.mean().item()]}
         arms = {"evaluationArm": [float(self.agent.evaluation_arm)]}
-        return opt_info(infos, norms) | novelty | arms | {k: [v] for k, v in reports.items()}
+        return opt_info(infos, norms) | paid | arms | {k: [v] for k, v in reports.items()}
 
     def _loss(self, batch: ReplaySequences) -> tuple[Tensor, tuple[QInfo, Tensor]]:
         losses = self.losses(batch)
