@@ -17,8 +17,6 @@ from gymnasium import spaces
 from procgen_problem import is_procgen, procgen_problem
 
 from rlpyt.algos import PEARL, SAC
-from rlpyt.algos.dqn import QAlgorithm
-from rlpyt.algos import PEARL
 from rlpyt.algos.dqn import FamilyAlgorithm, QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.data import EnvSpaces

@@ -79,7 +79,7 @@ class ArmAgent(Agent):
         self.env_spaces = env_spaces
         build = ArmedQModel.from_spaces
         kwargs = checked_arguments(build, self.model_kwargs, "agent.model_kwargs", positional=2)
-        own = {"n_arms": self.n_arms, "split": self.split}
+        own: dict[str, Any] = {"n_arms": self.n_arms, "split": self.split}
         if own.keys() & kwargs.keys():
             what = f"agent.model_kwargs has {sorted(own.keys() & kwargs.keys())}"
             raise RlpytError("config", what, hint="set agent.n_arms and agent.split instead")

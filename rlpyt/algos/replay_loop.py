@@ -4,7 +4,7 @@ batches that are due, exactly as many as the replay ratio asks for.
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Protocol, final
 
 from rlpyt.agents.arms import ArmAgent
 from rlpyt.agents.base import Agent
@@ -18,7 +18,14 @@ from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.seed import Stream, generator
 from rlpyt.utils.world import World
 
-__all__ = ["LOOP_RANGES", "ReplayLoop", "UpdateCount", "recorded_state"]
+__all__ = [
+    "LOOP_RANGES",
+    "LearningAgent",
+    "LoopSettings",
+    "ReplayLoop",
+    "UpdateCount",
+    "recorded_state",
+]
 
 LOOP_RANGES = {
     "batch_size": (1, float("inf")),
@@ -40,67 +47,70 @@ class UpdateCount(NamedTuple):
         return 0 if n < 0 else int((n + 1) * self.per_itr) - int(n * self.per_itr)
 
 
+LearningAgent = ArmAgent | DqnAgent | QpgAgent
+"""What can be learned from a replay."""
+
+
+class LoopSettings(Protocol):
+    """The fields of an algorithm that are read here."""
+
+    replay: ReplayBuffer
+    discount: float
+    batch_size: int
+    min_steps_learn: int
+    replay_ratio: float
+
+    @property
+    def intrinsic(self) -> IntrinsicRewards | None:
+        """Added to the environment's rewards."""
+
+
 @final
 class ReplayLoop:
     """A replay, and when to learn from it."""
 
     def __init__(
         self,
-        replay: ReplayBuffer,
-        agent: ArmAgent | DqnAgent | QpgAgent,
+        algo: LoopSettings,
+        agent: LearningAgent,
         batch_spec: BatchSpec,
         *,
         seed: int,
-        discount: float,
-        batch_size: int,
-        min_steps_learn: int,
-        replay_ratio: float,
         world: World,
-        intrinsic: IntrinsicRewards | None = None,
         spaces: EnvSpaces | None = None,
     ) -> None:
-        """Allocate ``replay`` for what ``agent`` records, with observations of ``spaces``, by
-        default those of its environment. Batches of ``batch_size`` transitions or
+        """Allocate the replay of ``algo`` for what ``agent`` records, with observations of
+        ``spaces``, by default those of its environment. Batches of ``batch_size`` transitions or
         sequences, ``replay_ratio`` transitions learned from for each environment step, none before
-        ``min_steps_learn`` of them, over all processes. ``intrinsic`` rewards are added.
+        ``min_steps_learn`` of them, over all processes.
         """
+        self.replay = replay = algo.replay
         replay.initialize(
             spaces or agent.env_spaces,
             B=batch_spec.B,
             T=batch_spec.T,
-            discount=discount,
+            discount=algo.discount,
             rng=generator(seed, Stream.ALGO, 1, *world.keys),
             device=agent.device,
             n_ranks=world.size,
             prev_rnn_state=recorded_state(agent),
         )
-        self.replay = replay
-        self.batch_size = batch_size
-        ratio = Fraction(replay_ratio).limit_denominator(1_000_000)
-        learned = batch_size * (replay.sequence_length or 1)
-        self._delay = max(0, -(-min_steps_learn // (batch_spec.size * world.size)) - 1)
+        self.batch_size = algo.batch_size
+        ratio = Fraction(algo.replay_ratio).limit_denominator(1_000_000)
+        learned = algo.batch_size * (replay.sequence_length or 1)
+        self._delay = max(0, -(-algo.min_steps_learn // (batch_spec.size * world.size)) - 1)
         self._count = UpdateCount(ratio * batch_spec.size / learned, self._delay)
         self._next_itr = 0
-        self._intrinsic = intrinsic
-        if intrinsic is not None:
-            self._start(intrinsic, agent, batch_spec, seed, world)
-
-    def _start(
-        self,
-        intrinsic: IntrinsicRewards,
-        agent: DqnAgent | QpgAgent,
-        batch_spec: BatchSpec,
-        seed: int,
-        world: World,
-    ) -> None:
-        intrinsic.initialize(
-            agent.env_spaces,
-            batch_spec,
-            seed=seed,
-            device=agent.device,
-            world=world,
-            from_replay=self.replay.sequence_length is None and self.replay.n_step_return == 1,
-        )
+        self._intrinsic = algo.intrinsic
+        if algo.intrinsic is not None:
+            algo.intrinsic.initialize(
+                agent.env_spaces,
+                batch_spec,
+                seed=seed,
+                device=agent.device,
+                world=world,
+                from_replay=replay.sequence_length is None and replay.n_step_return == 1,
+            )
 
     @property
     def updates_per_itr(self) -> int:

@@ -131,20 +131,17 @@ class DecoupledPgModel(Model):
             hint = did_you_mean(auxiliary, get_args(AuxiliaryHead))
             raise RlpytError("config", f"auxiliary={auxiliary!r} is not known", hint=hint)
         sizes = _layers(observation_space, hidden_sizes, image)
-
-        def build_encoder() -> Encoder:
-            return encoder_for(
+        encoder, value_encoder = (
+            encoder_for(
                 observation_space, hidden_sizes=sizes, nonlinearity=nonlinearity, image=image
             )
-
-        encoder, value_encoder = build_encoder(), build_encoder()
+            for _ in range(2)
+        )
         size, actions = encoder.feature_size, None
         if auxiliary == "advantage":
             actions = encoder_for(action_space, image="flatten")
         head_size = size + (0 if actions is None else actions.feature_size)
-        normalizer = None
-        if normalize_observation:
-            normalizer = ObservationNormalizer(observation_space, clip=observation_clip)
+        normalizer = ObservationNormalizer(observation_space, clip=observation_clip)
         return cls(
             policy_network=_PolicyNetwork(
                 encoder=encoder,
@@ -154,7 +151,7 @@ class DecoupledPgModel(Model):
             ),
             value_network=_ValueNetwork(encoder=value_encoder, head=Mlp(size, (), 1)),
             auxiliary=auxiliary,
-            normalizer=normalizer,
+            normalizer=normalizer if normalize_observation else None,
         )
 
     def forward(

@@ -104,15 +104,9 @@ class PolicyModel(Model):
         size = trunk.feature_size
         if not batch_renorm:
             return cls(trunk=trunk, head=layers.build(size, hidden_sizes, param_size), kind=kind)
+        sizes = (size, hidden_sizes, param_size)
         head = BatchedMlp(
-            1,
-            size,
-            hidden_sizes,
-            param_size,
-            nonlinearity,
-            layer_norm=layer_norm,
-            batch_renorm=True,
-            init=init,
+            1, *sizes, nonlinearity, layer_norm=layer_norm, batch_renorm=True, init=init
         )
         return cls(trunk=trunk, head=head, kind=kind)
 

@@ -51,7 +51,7 @@ def samples_of(samples: Samples, last_observation: Any = None) -> RewardSamples:
         return found
 
     observation = samples.observation
-    return RewardSamples(
+    found = RewardSamples(
         observation=observation,
         action=samples.action,
         next_observation=buffer_map(
@@ -62,6 +62,7 @@ def samples_of(samples: Samples, last_observation: Any = None) -> RewardSamples:
         reset=samples.reset,
         valid=samples.valid,
     )
+    return _blanked(found)
 
 
 def reward_samples(
@@ -89,7 +90,7 @@ def reward_samples(
         valid: Which steps count; ``None``: all.
     """
     ends = _flags(terminated)
-    return RewardSamples(
+    found = RewardSamples(
         observation=_tree(observation),
         action=_tree(action),
         next_observation=_tree(next_observation),
@@ -97,6 +98,25 @@ def reward_samples(
         truncated=torch.zeros_like(ends) if truncated is None else _flags(truncated),
         reset=None if reset is None else _flags(reset),
         valid=None if valid is None else _flags(valid),
+    )
+    return _blanked(found)
+
+
+def _blanked(samples: RewardSamples) -> RewardSamples:
+    """With zeros where not ``valid``: what stands there may be anything, and a gradient through it
+    not finite, which a weight of 0 does not mend.
+    """
+    valid = samples.valid
+    if valid is None:
+        return samples
+
+    def blank(leaf: Tensor) -> Tensor:
+        return leaf.masked_fill(~valid.reshape(*valid.shape, *[1] * (leaf.dim() - 2)), 0)
+
+    return samples._replace(
+        observation=buffer_map(blank, samples.observation),
+        action=buffer_map(blank, samples.action),
+        next_observation=buffer_map(blank, samples.next_observation),
     )
 
 

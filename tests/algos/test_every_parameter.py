@@ -15,8 +15,6 @@ from toy_envs import CPU, copied
 from rlpyt import algos
 from rlpyt.agents import QpgAgent
 from rlpyt.algos import PEARL, PPG, RlAlgorithm
-from rlpyt.algos.dqn import QAlgorithm
-from rlpyt.algos import PEARL, RlAlgorithm
 from rlpyt.algos.dqn import FamilyAlgorithm, QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.cli.presets import ALGORITHMS, default_runner

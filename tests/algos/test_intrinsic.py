@@ -1,5 +1,6 @@
 """Intrinsic rewards reach what is learned: advantages on policy, targets off policy."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,17 @@ from rlpyt.algos import (
     RlAlgorithm,
 )
 from rlpyt.replays import ReplayBuffer
-from rlpyt.rewards import E3B, RND, IntrinsicReward, RewardSamples, RewardScale, RewardWeight
+from rlpyt.rewards import (
+    E3B,
+    ICM,
+    NGU,
+    RE3,
+    RND,
+    IntrinsicReward,
+    RewardSamples,
+    RewardScale,
+    RewardWeight,
+)
 from rlpyt.samplers import SerialSampler
 from rlpyt.utils.errors import RlpytError
 
@@ -307,6 +318,23 @@ def test_a_second_value_wants_environments_that_go_on():
     _agent, sampler = make(algo, walk(), T=6, B=3, mid_batch_reset=False, intrinsic_value=True)
     with pytest.raises(RlpytError, match="mid_batch_reset=True"):
         algo.optimize_agent(0, sampler.obtain_samples(0)[0])
+
+
+@pytest.mark.parametrize("RewardCls", [RND, E3B, NGU, RE3, ICM])
+def test_steps_that_are_not_valid_may_hold_anything(RewardCls: Any):
+    sizes = {"feature_size": 4} if RewardCls is RE3 else SMALL
+    algo = PPO(intrinsic=IntrinsicRewards(RewardCls=RewardCls, reward_kwargs=sizes))
+    agent, sampler = make(algo, walk(), T=12, B=3, mid_batch_reset=False)
+    other = copy.deepcopy(algo)
+    other.initialize(agent, n_itr=10, batch_spec=sampler.batch_spec, seed=0)
+    for itr in range(3):
+        samples = sampler.obtain_samples(itr)[0]
+        assert not samples.valid.all()
+        expected = algo.rewards(itr, samples).clone()
+        for leaf in (samples.observation, samples.final_observation):
+            leaf[~samples.valid] = torch.nan
+        found = other.rewards(itr, samples)
+        assert torch.equal(found[samples.valid], expected[samples.valid])
 
 
 def test_spaces_of_every_kind():

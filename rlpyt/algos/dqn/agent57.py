@@ -122,7 +122,7 @@ class Agent57(FamilyAlgorithm):
         assert online.intrinsic is not None
         assert target.intrinsic is not None
         with torch.no_grad():
-            targets = [
+            target_e, target_i = (
                 retrace_target(
                     values,
                     run.greedy,
@@ -136,13 +136,14 @@ class Agent57(FamilyAlgorithm):
                     (target.extrinsic, steps.reward),
                     (target.intrinsic, steps.intrinsic),
                 )
-            ]
+            )
         length = len(batch.action)
         return agent57_losses(
             online.extrinsic[:length],
             online.intrinsic[:length],
             batch.action,
-            *targets,
+            target_e,
+            target_i,
             self.agent.weights[steps.arm],
             batch.valid,
             priority_eta=0.9 if self.replay.prioritized is None else self.replay.prioritized.eta,

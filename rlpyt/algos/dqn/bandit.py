@@ -93,9 +93,9 @@ class EpisodeBandits:
                 self._n_finished[b] += 1
         self._n_started += reset.sum(0)
         for b in np.flatnonzero(reset.any(0) | done.any(0)):
-            self.next_arm[b] = self._choice(b)
+            self.next_arm[b] = self._choice(int(b))
 
-    def _choice(self, b: np.intp) -> int:
+    def _choice(self, b: int) -> int:
         if self._n_started[b] < self._n_arms:
             return int(self._n_started[b])
         explores, arm = self._rngs[b].random() < self._epsilon, self._rngs[b].integers(self._n_arms)

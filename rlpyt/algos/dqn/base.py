@@ -111,18 +111,7 @@ class QAlgorithm(RlAlgorithm, ABC):
         self._check_memory()
         self._n_itr = n_itr
         self._world = world or World()
-        self._loop = ReplayLoop(
-            self.replay,
-            self.agent,
-            batch_spec,
-            seed=seed,
-            discount=self.discount,
-            batch_size=self.batch_size,
-            min_steps_learn=self.min_steps_learn,
-            replay_ratio=self.replay_ratio,
-            world=self._world,
-            intrinsic=self.intrinsic,
-        )
+        self._loop = ReplayLoop(self, self.agent, batch_spec, seed=seed, world=self._world)
         self._rng = generator(seed, Stream.ALGO, 0, *self._world.keys)
         self._gradient = GradientStep(
             self.agent.model,

@@ -66,6 +66,7 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
     """
 
     off_policy: ClassVar[bool] = True
+    intrinsic: ClassVar[None] = None  # it has a reward of its own
     split: ClassVar[bool]  # whether Q_e and Q_i are networks of their own
 
     discount: float = 0.997
@@ -127,14 +128,10 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         self._discounts = torch.from_numpy(self.discounts(self.agent.n_arms)).float()
         self._discounts = self._discounts.to(self.agent.device)
         self._loop = ReplayLoop(
-            self.replay,
+            self,
             self.agent,
             batch_spec,
             seed=seed,
-            discount=self.discount,
-            batch_size=self.batch_size,
-            min_steps_learn=self.min_steps_learn,
-            replay_ratio=self.replay_ratio,
             world=self._world,
             spaces=recorded_spaces(self.agent.env_spaces, self.agent.n_arms),
         )

@@ -109,18 +109,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         self._n_itr, self._batch_spec = n_itr, batch_spec
         self._world = world or World()
         self._rng = generator(seed, Stream.ALGO, 0)
-        self._loop = ReplayLoop(
-            self.replay,
-            self.agent,
-            batch_spec,
-            seed=seed,
-            discount=self.discount,
-            batch_size=self.batch_size,
-            min_steps_learn=self.min_steps_learn,
-            replay_ratio=self.replay_ratio,
-            world=self._world,
-            intrinsic=self.intrinsic,
-        )
+        self._loop = ReplayLoop(self, self.agent, batch_spec, seed=seed, world=self._world)
         critic = self._build_critic(int(self._rng.integers(2**31)))
         if self._world.rank:  # the same networks, other noise
             self._rng = generator(seed, Stream.ALGO, 0, *self._world.keys)

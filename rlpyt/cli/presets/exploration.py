@@ -57,23 +57,7 @@ def _runner(
         replay = ReplayBuffer(
             size=100_000, sequence_length=20, rnn_state_interval=10, prioritized=priority
         )
-        fields = {
-            "batch_size": 32,
-            "min_steps_learn": 2_000,
-            "replay_ratio": 16.0,
-            "learning_rate": 1e-3,
-            "target_update_interval": 100,
-            "optim_kwargs": {"eps": 1e-5},
-            "reward_kwargs": {
-                "episodic_kwargs": {
-                    "feature_size": 16,
-                    "hidden_sizes": (64,),
-                    "model_sizes": (64,),
-                    "kernel_kwargs": {"capacity": 256},
-                },
-                "lifelong_kwargs": {"feature_size": 32, "hidden_sizes": (64,)},
-            },
-        }
+        fields = _small()
         model |= {"hidden_sizes": (64,), "rnn_size": 64}
         n_arms, T, B, n_steps = 8, 20, 16, 100_000
     return MinibatchRl(
@@ -87,3 +71,24 @@ def _runner(
         sampler=SerialSampler(env=env, batch_T=T, batch_B=B),
         n_steps=n_steps,
     )
+
+
+def _small() -> dict[str, Any]:
+    """For vectors: quick learning, small networks."""
+    return {
+        "batch_size": 32,
+        "min_steps_learn": 2_000,
+        "replay_ratio": 16.0,
+        "learning_rate": 1e-3,
+        "target_update_interval": 100,
+        "optim_kwargs": {"eps": 1e-5},
+        "reward_kwargs": {
+            "episodic_kwargs": {
+                "feature_size": 16,
+                "hidden_sizes": (64,),
+                "model_sizes": (64,),
+                "kernel_kwargs": {"capacity": 256},
+            },
+            "lifelong_kwargs": {"feature_size": 32, "hidden_sizes": (64,)},
+        },
+    }

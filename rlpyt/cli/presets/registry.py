@@ -5,8 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from rlpyt.cli.presets.dqn import c51, dqn, iqn, pqn, qrdqn, r2d1, rainbow
-from rlpyt.cli.presets.generalization import daac, drac, drdaac, ppg
 from rlpyt.cli.presets.exploration import agent57, ngu
+from rlpyt.cli.presets.generalization import daac, drac, drdaac, ppg
 from rlpyt.cli.presets.kinds import Recurrent
 from rlpyt.cli.presets.meta import pearl
 from rlpyt.cli.presets.pg import a2c, appo, impala, ppo
