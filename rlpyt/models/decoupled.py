@@ -131,11 +131,9 @@ class DecoupledPgModel(Model):
             hint = did_you_mean(auxiliary, get_args(AuxiliaryHead))
             raise RlpytError("config", f"auxiliary={auxiliary!r} is not known", hint=hint)
         sizes = _layers(observation_space, hidden_sizes, image)
+        options: Any = {"nonlinearity": nonlinearity, "image": image}
         encoder, value_encoder = (
-            encoder_for(
-                observation_space, hidden_sizes=sizes, nonlinearity=nonlinearity, image=image
-            )
-            for _ in range(2)
+            encoder_for(observation_space, hidden_sizes=sizes, **options) for _ in range(2)
         )
         size, actions = encoder.feature_size, None
         if auxiliary == "advantage":

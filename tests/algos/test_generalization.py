@@ -1,6 +1,7 @@
 """DrAC, DAAC, DrDAAC and PPG: losses against loops, which network learns what, phases, settings."""
 
 import copy
+import itertools
 from dataclasses import replace
 from functools import partial
 
@@ -250,8 +251,8 @@ def test_the_auxiliary_phase_moves_its_head_and_leaves_the_policy_nearly_where_i
 
 
 def test_without_cloning_the_policy_goes_further():
-    kls = []
-    for coeff in (0.0, 10.0):
+    kls: dict[float, list[float]] = {0.0: [], 10.0: []}
+    for coeff, seed in itertools.product(kls, range(3)):
         algo = PPG(
             minibatches=2,
             policy_iterations=1,
@@ -259,9 +260,9 @@ def test_without_cloning_the_policy_goes_further():
             learning_rate=1e-2,
             auxiliary_epochs=20,
         )
-        _agent, batches = some_batches(algo, VALUE, n=1)
-        kls.append(np.mean(algo.optimize_agent(0, batches[0])["cloneKl"][-16:]))
-    assert kls[0] > 4 * kls[1]
+        _agent, batches = some_batches(algo, VALUE, n=1, seed=seed)
+        kls[coeff].append(np.mean(algo.optimize_agent(0, batches[0])["cloneKl"][-16:]))
+    assert np.mean(kls[0.0]) > 2 * np.mean(kls[10.0]), kls
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -322,7 +322,7 @@ def test_a_second_value_wants_environments_that_go_on():
 
 @pytest.mark.parametrize("RewardCls", [RND, E3B, NGU, RE3, ICM])
 def test_steps_that_are_not_valid_may_hold_anything(RewardCls: Any):
-    sizes = {"feature_size": 4} if RewardCls is RE3 else SMALL
+    sizes = {RE3: {"feature_size": 4}, NGU: {}}.get(RewardCls, SMALL)
     algo = PPO(intrinsic=IntrinsicRewards(RewardCls=RewardCls, reward_kwargs=sizes))
     agent, sampler = make(algo, walk(), T=12, B=3, mid_batch_reset=False)
     other = copy.deepcopy(algo)
