@@ -25,11 +25,12 @@ from rich.table import Table
 from rlpyt.agents import PgAgent
 from rlpyt.algos import PPO, IntrinsicRewards
 from rlpyt.data import BatchSpec
-from rlpyt.envs import EnvConfig
+from rlpyt.envs import EnvConfig, FourRooms
 from rlpyt.rewards import E3B, ICM, RE3, RND, IntrinsicReward
 from rlpyt.samplers import SerialSampler
 
-SIZE, EPISODE_STEPS, T, B = 20, 60, 128, 8
+SIZE, EPISODE_STEPS, T, B = 20, 50, 128, 8
+N_CELLS = FourRooms(size=SIZE).n_cells
 REWARDS: dict[str, type[IntrinsicReward]] = {"RND": RND, "RE3": RE3, "ICM": ICM, "E3B": E3B}
 
 # Few cells: what is known may be learned quickly.
@@ -111,7 +112,14 @@ def main() -> None:
     for name, seed in track(jobs, description="runs"):
         found[name].append(run(kinds[name], args.steps, seed))
     table = Table(title=f"four rooms, {args.steps:,} steps, {args.seeds} seeds; {machine()}")
-    for column in ("", "cells of 363", "least", "in an episode", "seconds", "twice the random"):
+    for column in (
+        "",
+        f"cells of {N_CELLS}",
+        "least",
+        "in an episode",
+        "seconds",
+        "twice the random",
+    ):
         table.add_column(column, justify="left" if not column else "right")
     random = [run.cells for run in found["random"]]
     for name, runs in found.items():

@@ -116,10 +116,11 @@ def point_robot() -> MinibatchRl:
 
 
 def sparse_point_robot() -> MinibatchRl:
-    """Goals on a half circle, of which the context tells only near them; 1M steps.
+    """Goals on a half circle, of which the context tells only near them; 700k steps.
 
     The release has 5 trajectories of the prior in a trial, and 45 of the posterior; with 20 and 30
-    most contexts have found the goal.
+    most contexts have found the goal. Its rewards count four times as much against the entropy: then
+    trajectories keep closer together, and reach fewer of the goals at the ends.
     """
     return runner(
         "sparse_point_robot",
@@ -128,12 +129,12 @@ def sparse_point_robot() -> MinibatchRl:
         initial_steps=200,
         prior_steps=400,
         posterior_steps=600,
-        trajectories=30,
-        exploration_trajectories=20,
+        trajectories=50,
+        exploration_trajectories=40,
         context_reward="sparse_reward",
         hidden_sizes=SMALL,
         batch_B=10,
-        n_steps=1_000_000,
+        n_steps=700_000,
         algo=PEARL(
             replay=TaskReplay(size=30_000),
             discount=0.9,
@@ -142,8 +143,8 @@ def sparse_point_robot() -> MinibatchRl:
             train_steps=250,
             learning_rate=1e-3,
             learning_rate_schedule="linear",
-            reward_scale=100.0,
-            kl_lambda=1.0,
+            reward_scale=25.0,
+            kl_lambda=0.06,
             compile="trace",
         ),
     )
