@@ -119,8 +119,8 @@ def sparse_point_robot() -> MinibatchRl:
     """Goals on a half circle, of which the context tells only near them; 700k steps.
 
     The release has 5 trajectories of the prior in a trial, and 45 of the posterior; with 20 and 30
-    most contexts have found the goal. Its rewards count four times as much against the entropy: then
-    trajectories keep closer together, and reach fewer of the goals at the ends.
+    most contexts have found the goal. Its rewards count four times as much against the entropy:
+    then trajectories keep closer together, and reach fewer of the goals at the ends.
     """
     return runner(
         "sparse_point_robot",

@@ -21,13 +21,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _read(path: Path) -> str:
+    """Nothing of a thread or a process that has just ended."""
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _children() -> dict[int, str]:
     """Process id to command line of this process's children; Linux only, else the known ones."""
     found = {child.pid or 0: child.name for child in multiprocessing.active_children()}
     for listing in Path("/proc/self/task").glob("*/children"):
-        for pid in listing.read_text().split():
-            command = Path(f"/proc/{pid}/cmdline")
-            text = command.read_bytes().decode(errors="replace") if command.exists() else ""
+        for pid in _read(listing).split():
+            text = _read(Path(f"/proc/{pid}/cmdline"))
             if not any(word in text for word in _HELPERS):
                 found.setdefault(int(pid), text.replace("\0", " ") or "(ended, not waited for)")
     return {pid: command for pid, command in found.items() if pid != server_pid()}

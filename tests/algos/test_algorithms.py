@@ -158,7 +158,7 @@ def test_the_first_policy_is_the_one_that_acted(algo, model, mid_batch_reset):
     agent, samples = one_batch(algo, walk("dict"), mid_batch_reset=mid_batch_reset, **MODELS[model])
     state = agent.first_state(samples.agent_info)
     with torch.no_grad():
-        dist_info, value = agent.evaluate(agent.learning_inputs(samples.agent_inputs), state)
+        dist_info, value, _own = agent.evaluate(agent.learning_inputs(samples.agent_inputs), state)
     valid = torch.ones(T, B, dtype=torch.bool) if samples.valid is None else samples.valid
     log_prob = agent.distribution.log_prob(dist_info, samples.action)
     recorded = agent.distribution.log_prob(samples.agent_info.dist_info, samples.action)

@@ -74,7 +74,7 @@ def test_with_lag_advantages_and_targets_are_v_trace_by_the_present_parameters(m
     agent, samples = one_batch(algo, model, lag=True)
     batch, state = algo.inputs(samples, samples.reward)
     with torch.no_grad():
-        dist_info, value = agent.evaluate(samples.agent_inputs, state)
+        dist_info, value, _own = agent.evaluate(samples.agent_inputs, state)
     log_prob = agent.distribution.log_prob
     recorded = log_prob(samples.agent_info.dist_info, samples.action)
     ratio = torch.exp(log_prob(dist_info, samples.action) - recorded)

@@ -118,6 +118,8 @@ def small(name: str, env: Any, recurrent: Any) -> tuple[Any, Any, Any]:
     if agent.model_kwargs.get("recurrent", "none") != "none":
         sizes["rnn_size"] = 8
     agent = replace(agent, model_kwargs={**agent.model_kwargs, **sizes})
+    if isinstance(algo, FamilyAlgorithm):
+        agent = replace(agent, n_arms=2)  # all are tried
     if isinstance(algo, QAlgorithm | QpgAlgorithm | FamilyAlgorithm):
         replay = replace(algo.replay, size=2_000)
         if replay.sequence_length:
@@ -218,6 +220,10 @@ def test_every_trainable_parameter_gets_a_gradient_and_moves(
     algo.initialize(agent, n_itr=N_ITR, batch_spec=sampler.batch_spec, seed=0)
     if name in PIXELS:
         awaken(agent.model)
+    if isinstance(algo, FamilyAlgorithm):
+        for module in algo.reward.modules():
+            if isinstance(module, torch.nn.Linear):
+                module.bias.data.add_(0.5)  # so that few rectified outputs are always zero
     parameters = trainable(agent, algo)
     assert len(parameters) >= 4
     before = {key: parameter.detach().clone() for key, parameter in parameters.items()}

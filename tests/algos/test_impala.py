@@ -294,7 +294,7 @@ def test_with_lag_the_ratios_are_of_the_present_to_the_recorded_policy():
     moved(agent, seed=2)
     parts = reported(algo, agent, samples)
     with torch.no_grad():
-        dist_info, _value = agent.evaluate(samples.agent_inputs, agent.first_state(None))
+        dist_info, _value, _own = agent.evaluate(samples.agent_inputs, agent.first_state(None))
     log_prob = agent.distribution.log_prob
     recorded = log_prob(samples.agent_info.dist_info, samples.action)
     ratio = torch.exp(log_ratio(log_prob(dist_info, samples.action), recorded, None))

@@ -80,13 +80,13 @@ def test_the_grid_pays_for_the_key_of_the_cue(size: int, right_key: bool) -> Non
 def test_the_door_is_locked_without_a_key_and_the_clock_ends_it() -> None:
     env = KeyDoorGrid(size=4)
     env.reset(seed=0)
-    actions = way(env, env.start, env.door, set(env.keys))
-    for action in actions:
-        _seen, reward, terminated, *_rest = env.step(action)
+    row, column = env.door
+    env._at = (row, column - 1)  # no way leads here but over a key
+    for _ in range(31):
+        _seen, reward, terminated, *_rest = env.step(3)
         assert (reward, terminated) == (0.0, False)
-    assert env._at != env.door
-    ends = [env.step(actions[-1])[2] for _ in range(32 - len(actions))]
-    assert ends == [False] * (len(ends) - 1) + [True]
+        assert env._at == (row, column - 1)
+    assert env.step(3)[1:3] == (0.0, True)
 
 
 @pytest.mark.parametrize("make", [SparseChain, KeyDoorGrid])
