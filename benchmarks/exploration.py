@@ -29,7 +29,7 @@ from rlpyt.envs import EnvConfig, FourRooms
 from rlpyt.rewards import E3B, ICM, RE3, RND, IntrinsicReward
 from rlpyt.samplers import SerialSampler
 
-SIZE, EPISODE_STEPS, T, B = 20, 50, 128, 8
+SIZE, EPISODE_STEPS, T, B = 20, 60, 128, 8
 N_CELLS = FourRooms(size=SIZE).n_cells
 REWARDS: dict[str, type[IntrinsicReward]] = {"RND": RND, "RE3": RE3, "ICM": ICM, "E3B": E3B}
 
