@@ -1,7 +1,7 @@
 """An intrinsic reward inside another library: RND in Stable-Baselines3's PPO.
 
     pip install -c constraints.txt -e ".[oracles]"
-    python examples/17_exploration_in_sb3.py --steps 100000
+    python examples/17_exploration_in_sb3.py 100000
 
 The rewards of ``rlpyt.rewards`` know no agent, no algorithm and no runner: they take arrays of
 transitions. Here a callback gives them those of each rollout, adds what they say to the rewards of
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=50_000)
+    parser.add_argument("steps", nargs="?", type=int, default=50_000)
     parser.add_argument("--env", default="MountainCar-v0", help="with a Discrete action space")
     args = parser.parse_args()
 

@@ -77,8 +77,19 @@ def run_apart(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(
-    path: Path, tmp_path: Path, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    tmp_path: Path,
+    run: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if "sb3" in path.stem:  # logs as that library does
+        pytest.importorskip("stable_baselines3", reason="the extra oracles is not installed")
+        run(path, "2048")
+        found_in = capsys.readouterr().out
+        assert "intrinsic/" in found_in
+        assert "mean return of the last" in found_in
+        return
     if "pixels" in path.stem:
         run_apart(path, tmp_path)
         return
