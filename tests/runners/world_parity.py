@@ -88,7 +88,7 @@ def feed(algo: Any, agent: Any, samples: Samples, world: World) -> None:
     each = BATCH // world.size
     rows = slice(world.rank * each, (world.rank + 1) * each)
     batches = [replay.sample(BATCH)[rows] for _ in range(N_UPDATES)]
-    algo._loop = SimpleNamespace(batches=lambda itr, samples: iter(batches))
+    algo._loop = SimpleNamespace(batches=lambda itr, samples: iter(batches), report=dict)
     noise = np.random.default_rng(2)
     if isinstance(algo, SAC):
         algo.normal = lambda rng, shape: torch.from_numpy(
