@@ -140,6 +140,7 @@ def loaded_with(folder: Path, content: str | bytes) -> RlpytError:
     return error
 
 
+@pytest.mark.faults("F40")
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -168,15 +169,18 @@ def test_mistakes_are_named_with_their_place(tmp_path, text, what):
     assert what in loaded_with(tmp_path, text).what
 
 
+@pytest.mark.faults("F40")
 def test_bytes_that_are_no_text(tmp_path):
     assert "byte 6 is not UTF-8" in loaded_with(tmp_path, b'{"a": \xff}').what
 
 
+@pytest.mark.faults("F40")
 def test_ten_megabytes_are_not_read(tmp_path):
     error = loaded_with(tmp_path, '{"a": "' + "x" * 10_000_000 + '"}')
     assert "has 10,000,009 bytes, and settings at most 1,000,000" in error.what
 
 
+@pytest.mark.faults("F40")
 def test_no_file_of_a_megabyte_takes_long(tmp_path):
     """Each of these would take minutes if every key, or quote, were looked at for every other."""
     loaded_with(tmp_path, '"' + '\\"' * 499_000)

@@ -89,6 +89,7 @@ ROLES = [  # who is killed, what samples, how many learn
 ]
 
 
+@pytest.mark.faults("F01", "F34")
 @pytest.mark.parametrize(("role", "kind", "world_size"), ROLES)
 def test_who_is_killed_is_named(
     role: str, kind: str, world_size: int, tmp_path: Path, assert_clean: AssertClean
@@ -110,6 +111,7 @@ def test_who_is_killed_is_named(
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.faults("F34")
 def test_a_learner_that_dies_while_a_batch_takes_long(tmp_path: Path, assert_clean: AssertClean):
     """It is noticed before the batch is there."""
     once = tmp_path / "once"
@@ -130,6 +132,7 @@ def test_a_learner_that_dies_while_a_batch_takes_long(tmp_path: Path, assert_cle
     assert_clean(tmp_path / "run_0", "failed(worker)", caught.value)
 
 
+@pytest.mark.faults("F15", "F34")
 @pytest.mark.parametrize(
     ("kind", "world_size"), [("serial", 1), slow("cpu", 1), slow("gpu", 2), slow("serial", 2)]
 )
@@ -149,6 +152,7 @@ def test_a_killed_master_leaves_nothing(
 # --- the sampler fails or hangs -----------------------------------------------------------------
 
 
+@pytest.mark.faults("F04")
 @pytest.mark.parametrize("kind", ["serial", slow("cpu"), slow("alternating")])
 def test_the_error_of_an_environment(kind: str, tmp_path: Path, assert_clean: AssertClean):
     start = time.monotonic()
@@ -168,6 +172,7 @@ def test_the_error_of_an_environment(kind: str, tmp_path: Path, assert_clean: As
     assert_clean(tmp_path / "run_0", "failed(env)", error)
 
 
+@pytest.mark.faults("F04")
 @pytest.mark.parametrize(
     ("method", "kind"),
     [("close", "serial"), slow("close", "cpu"), ("__init__", "serial"), slow("reset", "serial")],
@@ -182,6 +187,7 @@ def test_an_environment_that_fails_outside_steps(
     assert_clean(tmp_path / "run_0", "failed(env)", caught.value)
 
 
+@pytest.mark.faults("F06")
 @pytest.mark.parametrize("fault", ["sleep", slow("busy"), slow("deaf"), slow("stop")])
 def test_an_environment_that_hangs(fault: str, tmp_path: Path, assert_clean: AssertClean):
     once = tmp_path / "once"
@@ -203,6 +209,7 @@ def test_an_environment_that_hangs(fault: str, tmp_path: Path, assert_clean: Ass
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.faults("F06")
 @pytest.mark.slow
 def test_a_worker_that_hangs(tmp_path: Path, assert_clean: AssertClean):
     """The sampler in the other process knows which."""
@@ -213,6 +220,7 @@ def test_a_worker_that_hangs(tmp_path: Path, assert_clean: AssertClean):
     assert_clean(tmp_path / "run_0", "failed(worker)", caught.value)
 
 
+@pytest.mark.faults("F06")
 @pytest.mark.slow
 def test_a_learner_that_was_stopped(tmp_path: Path, assert_clean: AssertClean):
     error, strike = struck_run(
@@ -244,6 +252,7 @@ def words(run_dir: Path, kind: str, n_itr: int, world_size: int, **settings: Any
     return [*found, *DQN.split(), "--async", "--world-size", str(world_size)]
 
 
+@pytest.mark.faults("F12")
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "world_size"), [("serial", 1), ("cpu", 1), ("gpu", 2)])
 def test_interrupted_from_the_terminal(
@@ -260,6 +269,7 @@ def test_interrupted_from_the_terminal(
     assert_clean(tmp_path / "run", "interrupted")
 
 
+@pytest.mark.faults("F13")
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "world_size"), [("serial", 1), ("gpu", 1), ("serial", 2)])
 def test_interrupted_twice_while_an_environment_hangs(
@@ -282,6 +292,7 @@ def test_interrupted_twice_while_an_environment_hangs(
     assert_clean(tmp_path / "run", "interrupted")
 
 
+@pytest.mark.faults("F14")
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "world_size"), [("serial", 1), ("cpu", 1), ("serial", 2)])
 def test_preempted_and_resumed(
@@ -340,6 +351,7 @@ def slow_learner(seconds: float) -> Callable[..., None]:
     return adding
 
 
+@pytest.mark.faults("F35")
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS * 3 + 120)
 @pytest.mark.parametrize(("who", "world_size"), [("learner", 1), ("sampler", 1), ("learner", 2)])

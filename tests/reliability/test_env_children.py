@@ -17,6 +17,8 @@ from small_runs import B, runner, sampling, train
 
 from rlpyt.utils.errors import RlpytError
 
+pytestmark = pytest.mark.faults("F11")
+
 
 def stubborn() -> list[int]:
     """Children that environments have started."""

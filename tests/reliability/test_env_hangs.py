@@ -15,6 +15,8 @@ from small_runs import KINDS, runner, sampling, train
 from rlpyt.envs.capsule import read_capsule
 from rlpyt.utils.errors import RlpytError
 
+pytestmark = pytest.mark.faults("F06")
+
 ENV = 2  # the victim, in worker 1 of 2
 DEADLINE = 1.0  # seconds
 HERE = Path(__file__).parent

@@ -35,6 +35,7 @@ def capsule_path(error: RlpytError) -> Path:
     return Path(found.group(1))
 
 
+@pytest.mark.faults("F04")
 @pytest.mark.parametrize(
     ("kind", "method", "fault"),
     [
@@ -71,6 +72,7 @@ def test_the_error_of_the_child(kind, method, fault, tmp_path, capsys, assert_cl
     assert f"reproduced: ERROR env: env {ENV} raised {kind_of_error}" in capsys.readouterr().out
 
 
+@pytest.mark.faults("F04")
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
 def test_a_constructor_that_raises_in_a_worker(kind, tmp_path, assert_clean: AssertClean):
     error = failed_run(kind, tmp_path, fault="raise in __init__", workers=True)
@@ -83,6 +85,7 @@ def test_a_constructor_that_raises_in_a_worker(kind, tmp_path, assert_clean: Ass
     assert_clean(tmp_path / "run_0", "failed(env)", error)
 
 
+@pytest.mark.faults("F04")
 def test_a_constructor_that_raises_everywhere(tmp_path, capsys, assert_clean: AssertClean):
     error = failed_run("cpu", tmp_path, fault="raise in __init__")
     assert error.what.startswith("env 0 raised ValueError in its constructor")
@@ -91,6 +94,7 @@ def test_a_constructor_that_raises_everywhere(tmp_path, capsys, assert_clean: As
     assert "reproduced: " in capsys.readouterr().out
 
 
+@pytest.mark.faults("F04")
 @pytest.mark.parametrize("kind", ["serial", "cpu", "gpu"])
 def test_a_close_that_raises(kind, tmp_path, capfd, assert_clean: AssertClean):
     """All is done and saved by then; the run says nevertheless what went wrong."""
@@ -100,6 +104,7 @@ def test_a_close_that_raises(kind, tmp_path, capfd, assert_clean: AssertClean):
     assert_clean(tmp_path / "run_0", "failed(env)", error)
 
 
+@pytest.mark.faults("F04")
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
 def test_an_exception_that_nobody_should_raise(kind, tmp_path, assert_clean: AssertClean):
     """One that is no Exception, as sys.exit's: the process ends."""
@@ -128,6 +133,7 @@ BAD_DICT = {
 }
 
 
+@pytest.mark.faults("F07", "F08")
 @pytest.mark.parametrize("fault", [*BAD, *BAD_DICT])
 def test_what_no_environment_should_return(fault, tmp_path, assert_clean: AssertClean):
     kind = "gpu" if "reward" in fault or "key" in fault else "cpu"
@@ -144,6 +150,7 @@ def test_what_no_environment_should_return(fault, tmp_path, assert_clean: Assert
     assert_clean(tmp_path / "run_0", "failed(env)", error)
 
 
+@pytest.mark.faults("F09")
 @pytest.mark.parametrize("kind", ["serial", *KINDS])
 def test_a_buffer_that_the_environment_uses_again(kind, assert_clean: AssertClean):
     """What is stored was copied: it does not change with the environment's own array."""
@@ -157,6 +164,7 @@ def test_a_buffer_that_the_environment_uses_again(kind, assert_clean: AssertClea
     assert_clean()
 
 
+@pytest.mark.faults("F04")
 def test_the_command_says_it_in_one_line(tmp_path, assert_clean: AssertClean):
     """Also in the first batch, when there is nothing but the capsule to keep."""
     words = train_words(tmp_path / "run", "cpu", 6, victim=ENV)

@@ -54,6 +54,7 @@ def files_of(pid: int) -> set[str]:
     return opened | set((process / "maps").read_text().splitlines())
 
 
+@pytest.mark.faults("F26")
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
 def test_nothing_is_put_into_dev_shm(kind, assert_clean: AssertClean):
     """Nor has it been there, without a name now: states travel as bytes."""
@@ -71,6 +72,7 @@ def test_nothing_is_put_into_dev_shm(kind, assert_clean: AssertClean):
     assert_clean()
 
 
+@pytest.mark.faults("F26")
 def test_a_full_dev_shm_does_not_matter(monkeypatch, assert_clean: AssertClean):
     """That of a container by default: it is not even looked at."""
     monkeypatch.setattr(os, "statvfs", lambda path: pytest.fail(f"looked at {path}"))
@@ -79,6 +81,7 @@ def test_a_full_dev_shm_does_not_matter(monkeypatch, assert_clean: AssertClean):
     assert_clean()
 
 
+@pytest.mark.faults("F26")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_larger_than_memory(kind, tmp_path, assert_clean: AssertClean):
     free = available_memory() or 0
@@ -104,6 +107,7 @@ def open_with_few_files(limit: int) -> Any:
         made.obtain_samples(0)
 
 
+@pytest.mark.faults("F27")
 def test_too_few_open_files(assert_clean: AssertClean):
     error = apart(open_with_few_files, 256)
     assert isinstance(error, RlpytError)
@@ -124,6 +128,7 @@ def start_as_nobody() -> Any:
         made.obtain_samples(0)
 
 
+@pytest.mark.faults("F27")
 def test_no_more_processes(assert_clean: AssertClean):
     error = apart(start_as_nobody)
     assert isinstance(error, RlpytError)
@@ -137,6 +142,7 @@ def test_no_more_processes(assert_clean: AssertClean):
 # --- F28: memory ----------------------------------------------------------------------------------
 
 
+@pytest.mark.faults("F28")
 def test_the_kernel_s_own_count_makes_the_cause_certain(tmp_path, assert_clean: AssertClean):
     """A control group counts whom it has killed; without one it is probable at most."""
     proc, group = tmp_path / "proc", tmp_path / "cgroup" / "job"
@@ -172,6 +178,7 @@ class Busy(Faulty):
         return super().step(action)
 
 
+@pytest.mark.faults("F44")
 @pytest.mark.parametrize(("n_workers", "n_threads"), [(2, 1), (1, 2)])
 def test_workers_have_the_threads_that_were_planned(
     n_workers, n_threads, monkeypatch, assert_clean: AssertClean
@@ -206,6 +213,7 @@ def sample_on(cpu: int) -> Any:
     return plan, masks
 
 
+@pytest.mark.faults("F45")
 def test_a_process_that_may_use_one_cpu(assert_clean: AssertClean):
     cpu = max(os.sched_getaffinity(0))
     plan, masks = apart(sample_on, cpu)

@@ -16,6 +16,8 @@ from rlpyt.logging.remote import RemoteSink
 from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
+pytestmark = pytest.mark.faults("F42")
+
 NAMES = {"wandb": "W&B", "mlflow": "MLflow", "trackio": "Trackio"}
 
 

@@ -32,6 +32,7 @@ def shell(text: str, run_ID: int) -> RunSpec:
     )
 
 
+@pytest.mark.faults("F25")
 def test_launcher_killed_with_6_of_10_queued(tmp_path: Path, assert_clean: AssertClean):
     out = tmp_path / "grid"
     texts = [ENDS, FAILS, WAITS, WAITS, *[ENDS] * 6]
@@ -67,6 +68,7 @@ def test_launcher_killed_with_6_of_10_queued(tmp_path: Path, assert_clean: Asser
     assert_clean()
 
 
+@pytest.mark.faults("F24")
 def test_a_run_in_a_directory_that_is_in_use_names_its_holder(
     tmp_path: Path, assert_clean: AssertClean
 ):
@@ -85,6 +87,7 @@ def test_a_run_in_a_directory_that_is_in_use_names_its_holder(
     assert_clean()
 
 
+@pytest.mark.faults("F25")
 @pytest.mark.slow
 def test_runs_of_a_killed_launcher_end_as_if_it_had_not_been(
     tmp_path: Path, assert_clean: AssertClean

@@ -57,6 +57,7 @@ def capsule_path(error: RlpytError) -> Path:
 # --- one dies, hangs or fails -------------------------------------------------------------------
 
 
+@pytest.mark.faults("F30")
 @pytest.mark.parametrize("kind", ["serial", slow("cpu")])
 def test_a_rank_that_is_killed(kind: str, tmp_path: Path, assert_clean: AssertClean):
     """F30."""
@@ -70,6 +71,7 @@ def test_a_rank_that_is_killed(kind: str, tmp_path: Path, assert_clean: AssertCl
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.faults("F31")
 @pytest.mark.slow
 def test_a_rank_that_is_stopped(tmp_path: Path, assert_clean: AssertClean):
     """F31."""
@@ -83,6 +85,7 @@ def test_a_rank_that_is_stopped(tmp_path: Path, assert_clean: AssertClean):
     assert_clean(tmp_path / "run_0", "failed(rank)", error)
 
 
+@pytest.mark.faults("F04")
 @pytest.mark.parametrize("kind", ["serial", slow("cpu")])
 def test_the_error_of_an_environment_in_a_rank(
     kind: str, tmp_path: Path, assert_clean: AssertClean
@@ -105,6 +108,7 @@ def test_the_error_of_an_environment_in_a_rank(
     assert_clean(tmp_path / "run_0", "failed(env)", error)
 
 
+@pytest.mark.faults("F04")
 @pytest.mark.parametrize(
     ("method", "told"),
     [
@@ -124,6 +128,7 @@ def test_an_environment_of_a_rank_that_fails_outside_steps(
     assert_clean(tmp_path / "run_0", state, caught.value)
 
 
+@pytest.mark.faults("F06")
 @pytest.mark.slow
 def test_an_environment_of_a_rank_that_hangs(tmp_path: Path, assert_clean: AssertClean):
     once = tmp_path / "once"
@@ -142,6 +147,7 @@ def test_an_environment_of_a_rank_that_hangs(tmp_path: Path, assert_clean: Asser
     assert_clean(tmp_path / "run_0", "failed(rank)", error)
 
 
+@pytest.mark.faults("F30")
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [1, 2])
 def test_of_three_the_one_that_was_killed_is_named(
@@ -163,6 +169,7 @@ def dies_at_once(setup: Any, pipe: Any) -> None:
     signal.raise_signal(signal.SIGKILL)
 
 
+@pytest.mark.faults("F30")
 def test_a_rank_that_dies_as_it_starts(tmp_path: Path, monkeypatch, assert_clean: AssertClean):
     """Not after the timeout, which nobody else would end."""
     monkeypatch.setattr("rlpyt.runners.sync_rl._rank_main", dies_at_once)
@@ -209,6 +216,7 @@ def rank_pid(launcher: int, rank: int) -> int:
     raise AssertionError(f"no rank {rank} below {launcher}")
 
 
+@pytest.mark.faults("F30")
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("rank", [1, 0])
@@ -241,6 +249,7 @@ def started(folder: Path, n_itr: int = N_ITR, **settings: Any) -> Any:
     return program(["-m", "rlpyt", *words, "--world-size", "2"], folder)
 
 
+@pytest.mark.faults("F12")
 @pytest.mark.slow
 def test_interrupted_from_the_terminal(tmp_path: Path, assert_clean: AssertClean):
     """F12."""
@@ -253,6 +262,7 @@ def test_interrupted_from_the_terminal(tmp_path: Path, assert_clean: AssertClean
     assert_clean(tmp_path / "run", "interrupted")
 
 
+@pytest.mark.faults("F13")
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["step", "reset"])
 def test_interrupted_twice_while_an_environment_of_a_rank_hangs(
@@ -273,6 +283,7 @@ def test_interrupted_twice_while_an_environment_of_a_rank_hangs(
     assert_clean(tmp_path / "run", "interrupted")
 
 
+@pytest.mark.faults("F14")
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["the first", "all"])
 def test_preempted_and_resumed(to: str, tmp_path: Path, assert_clean: AssertClean):
@@ -295,6 +306,7 @@ def test_preempted_and_resumed(to: str, tmp_path: Path, assert_clean: AssertClea
     assert_clean(run_dir, "done")
 
 
+@pytest.mark.faults("F15")
 @pytest.mark.slow
 def test_a_killed_first_rank_leaves_nothing(tmp_path: Path, assert_clean: AssertClean):
     """F15."""

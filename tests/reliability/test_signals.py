@@ -43,6 +43,7 @@ def resumed(run_dir: Path) -> None:
         assert main(["resume", str(run_dir), *QUIET]) == 0
 
 
+@pytest.mark.faults("F12")
 @pytest.mark.parametrize("kind", ["cpu", slow("alternating")])
 def test_interrupted_from_the_terminal(kind, tmp_path, assert_clean: AssertClean):
     run_dir = tmp_path / "run"
@@ -58,6 +59,7 @@ def test_interrupted_from_the_terminal(kind, tmp_path, assert_clean: AssertClean
     assert_clean(run_dir, "interrupted")
 
 
+@pytest.mark.faults("F13")
 def test_interrupted_twice_while_an_environment_hangs(tmp_path, assert_clean: AssertClean):
     once = tmp_path / "once"
     settings = {"fault": "lock in step", "victim": 2, "episode": 4, "once": once}
@@ -76,6 +78,7 @@ def test_interrupted_twice_while_an_environment_hangs(tmp_path, assert_clean: As
     assert_clean(tmp_path / "run", "interrupted")
 
 
+@pytest.mark.faults("F13")
 @pytest.mark.slow
 def test_a_key_that_is_hit_again_and_again(tmp_path, assert_clean: AssertClean):
     with started(tmp_path, "cpu", n_itr=100_000, starts="child", workers="true") as run:
@@ -89,6 +92,7 @@ def test_a_key_that_is_hit_again_and_again(tmp_path, assert_clean: AssertClean):
     assert_clean(tmp_path / "run", "interrupted")
 
 
+@pytest.mark.faults("F14")
 @pytest.mark.parametrize(("kind", "group"), [slow("cpu", False), ("gpu", True)])
 def test_preempted_and_resumed(kind, group, tmp_path, whole_run, assert_clean: AssertClean):
     """SIGTERM to the command alone, and to all that the scheduler has started."""
@@ -124,6 +128,7 @@ def killed(folder: Path, kind: str, rng: random.Random, **settings: Any) -> Path
     return run_dir
 
 
+@pytest.mark.faults("F15")
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
@@ -146,6 +151,7 @@ def test_a_killed_master_leaves_nothing(
     assert_clean(run_dir, "done")
 
 
+@pytest.mark.faults("F15")
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", ["one", "cpu", "gpu", "alternating"])
@@ -180,6 +186,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.faults("F15")
 @pytest.mark.parametrize("how", ["ends", slow("raise")])
 def test_a_script_that_does_not_shut_down(how, tmp_path, assert_clean: AssertClean):
     (tmp_path / "script.py").write_text(SCRIPT)

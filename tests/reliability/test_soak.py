@@ -14,6 +14,8 @@ from post_conditions import AssertClean, descendants
 from small_runs import KINDS, sampling
 from test_worker_restart import killing, recorded_warnings
 
+pytestmark = pytest.mark.faults("F46")
+
 MINUTES = float(os.environ.get("RLPYT_SOAK_MINUTES", "2"))
 
 

@@ -16,6 +16,7 @@ from rlpyt.models.pg import PgModel
 from rlpyt.utils.errors import RlpytError
 
 
+@pytest.mark.faults("F43")
 def test_fork_is_refused(tmp_path, assert_clean: AssertClean):
     with pytest.raises(RlpytError) as caught:
         train(runner("cpu", start_method="fork"), tmp_path)
@@ -26,6 +27,7 @@ def test_fork_is_refused(tmp_path, assert_clean: AssertClean):
     assert_clean(tmp_path / "run_0", "failed(config)", error)
 
 
+@pytest.mark.faults("F43")
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_threads_in_the_master_do_not_matter(method, assert_clean: AssertClean):
     """A fork would copy the locks that they hold."""

@@ -40,6 +40,7 @@ def capsule_path(error: RlpytError) -> Path:
     return Path(found.group(1))
 
 
+@pytest.mark.faults("F01")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_killed_in_the_middle_of_a_batch(kind, tmp_path, assert_clean: AssertClean):
     marked = tmp_path / "waits"
@@ -67,6 +68,7 @@ def test_a_worker_killed_in_the_middle_of_a_batch(kind, tmp_path, assert_clean: 
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.faults("F01")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_killed_between_two_batches(kind, tmp_path, assert_clean: AssertClean):
     with sampling(kind) as made:
@@ -79,6 +81,7 @@ def test_a_worker_killed_between_two_batches(kind, tmp_path, assert_clean: Asser
     assert_clean(error=caught.value)
 
 
+@pytest.mark.faults("F01")
 def test_all_workers_killed_at_once(tmp_path, assert_clean: AssertClean):
     with sampling("gpu", pause=0.02) as made:
         made.obtain_samples(0)
@@ -99,6 +102,7 @@ ENDS = {  # what happens: what is told, and how a replay in another process ends
 }
 
 
+@pytest.mark.faults("F05")
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [
@@ -139,6 +143,7 @@ def test_the_capsule_of_the_master_knows_other_kinds_of_runs(
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.faults("F05")
 def test_a_crash_in_the_reset_within_a_batch(tmp_path, assert_clean: AssertClean):
     error = failed_run("cpu", tmp_path, fault="segfault in reset", episode=1)
     assert error.what == "worker 1 was killed by SIGSEGV"
@@ -147,6 +152,7 @@ def test_a_crash_in_the_reset_within_a_batch(tmp_path, assert_clean: AssertClean
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.faults("F05")
 @pytest.mark.parametrize("method", ["__init__", "reset"])
 def test_a_crash_before_the_first_batch(method, tmp_path, assert_clean: AssertClean):
     error = failed_run("cpu", tmp_path, fault=f"segfault in {method}", workers=True)
@@ -156,6 +162,7 @@ def test_a_crash_before_the_first_batch(method, tmp_path, assert_clean: AssertCl
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.faults("F28")
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
 def test_a_worker_that_may_have_no_more_memory(kind, tmp_path, assert_clean: AssertClean):
     error = failed_run(kind, tmp_path, fault="hungry in step")

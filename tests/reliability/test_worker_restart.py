@@ -22,6 +22,8 @@ from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.loop import TrainingLoop
 from rlpyt.utils.errors import RlpytError
 
+pytestmark = pytest.mark.faults("F02")
+
 RESTART: dict[str, Any] = {"on_worker_failure": "restart"}
 
 
@@ -161,6 +163,7 @@ def test_a_worker_that_dies_while_nobody_samples(
     assert_clean(run_dir, "done")
 
 
+@pytest.mark.faults("F03")
 def test_a_budget_that_is_exhausted(tmp_path, assert_clean: AssertClean):
     made = runner(
         "cpu", fault="kill in step", victim=-1, max_restarts=2, restart_window=50.0, **RESTART
@@ -174,6 +177,7 @@ def test_a_budget_that_is_exhausted(tmp_path, assert_clean: AssertClean):
     assert_clean(tmp_path / "run_0", "failed(worker)", error)
 
 
+@pytest.mark.faults("F03")
 def test_old_restarts_are_forgotten(tmp_path, assert_clean: AssertClean):
     settings = {"max_restarts": 1, "restart_window": 0.2, **RESTART}
     made = runner("cpu", n_itr=20, pause=0.01, **settings)

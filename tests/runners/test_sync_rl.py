@@ -382,6 +382,7 @@ DIFFERENCES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.faults("F32")
 @pytest.mark.parametrize("which", [*DIFFERENCES, "code"])
 def test_ranks_that_were_started_differently(which: str, monkeypatch: pytest.MonkeyPatch):
     """F32: both are told by name what differs, and how."""

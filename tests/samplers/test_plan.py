@@ -423,6 +423,7 @@ print(json.dumps([cpu, masked.as_dict(), assigned.as_dict(), told, large.n_worke
 """
 
 
+@pytest.mark.faults("F44", "F45")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has CPU affinity and /proc")
 def test_in_a_child_with_one_cpu_and_one_that_believes_in_64():
     """F45: the plan keeps to a mask of one CPU and pins without EINVAL. F44: threads stay within
