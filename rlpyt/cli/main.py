@@ -16,7 +16,7 @@ from rlpyt.cli.command import RUN_ERROR, USAGE_ERROR, one_line, print_error
 from rlpyt.cli.commands import COMMANDS
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["main", "run_program"]
+__all__ = ["command_parser", "main", "run_program"]
 
 _USAGE_CODES = frozenset({"affinity", "config", "device", "plot", "space", "usage"})
 
@@ -28,7 +28,8 @@ class _Parser(argparse.ArgumentParser):
         raise RlpytError("usage", message, hint=f"see `{self.prog} --help`")
 
 
-def _parser() -> _Parser:
+def command_parser() -> argparse.ArgumentParser:
+    """Of the whole command line, its subcommands included."""
     width = max(map(len, COMMANDS))
     summaries = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
     parser = _Parser(
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         _check_command(words)
-        namespace, rest = _parser().parse_known_args(words)
+        namespace, rest = command_parser().parse_known_args(words)
         code: int = namespace.run(namespace, _overrides(namespace, rest))
         return code
 

@@ -54,8 +54,8 @@ def minibatches(
         state: recurrent state at the first step, tree [B, ...].
         count: how many minibatches.
         rng: where the order comes from.
-        sequences: keep columns whole, [T, b, ...] with their state; else steps are flattened, [n,
-        ...].
+        sequences: keep columns whole, [T, b, ...] with their state; else steps are flattened to
+            [n, ...].
 
     Yields:
         (minibatch, its initial state).
