@@ -8,19 +8,21 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from test_algorithms import assert_equal_parameters
 from test_learns import Identity
 from test_pg_losses import loss_batch, policy_outputs
 from toy_envs import ACTIONS, copied, make, parameters, walk
 
 from rlpyt.agents.pg import PgAgent
-from rlpyt.algos.pg.augmenter import Augmenter, policy_agreement_loss, value_agreement_loss
+from rlpyt.algos.augmenter import Augmenter
+from rlpyt.algos.pg.agreement import policy_agreement_loss, value_agreement_loss
 from rlpyt.algos.pg.daac import DAAC, daac_policy_loss, daac_value_loss
 from rlpyt.algos.pg.drac import DrAC
 from rlpyt.algos.pg.ppg import PPG, auxiliary_loss
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.augment import GaussianNoise, RandomCrop, RandomShift
-from rlpyt.data import AgentInputs, BatchSpec
+from rlpyt.data import BatchSpec
 from rlpyt.distributions.categorical import Categorical
 from rlpyt.distributions.categorical import DistInfo as CategoricalInfo
 from rlpyt.distributions.gaussian import DistInfo as GaussianInfo
@@ -290,37 +292,41 @@ def test_an_algorithm_continues_from_its_state(name):
 # --- augmentations -----------------------------------------------------------------------------
 
 
-def augmented(observation, augmentation, n_leading=1):
-    none = None
-    inputs = AgentInputs(observation, none, none, none)
-    return Augmenter(augmentation, 0, World())(inputs, n_leading).observation
+def augmented(observation, space, augmentation):
+    return Augmenter(augmentation, space, seed=0, world=World())(observation)
+
+
+IMAGE = spaces.Box(0, 255, (3, 12, 12), np.uint8)
+VECTOR = spaces.Box(-1.0, 1.0, (4,), np.float32)
 
 
 def test_images_are_augmented_else_vectors_never_a_mask():
     image = torch.randint(0, 255, (6, 3, 12, 12), dtype=torch.uint8)
     vector, mask = torch.randn(6, 4), torch.ones(6, 4)
     tree = namedarraytuple("Seen", ["action_mask", "image", "vector"])(mask, image, vector)
-    found = augmented(tree, RandomShift(pad=3))
+    space = spaces.Dict({"action_mask": VECTOR, "image": IMAGE, "vector": VECTOR})
+    found = augmented(tree, space, RandomShift(pad=3))
     assert not torch.equal(found.image, image)
     assert found.vector is vector
     assert found.action_mask is mask
     tree = namedarraytuple("Blind", ["action_mask", "number", "vector"])(
         mask, torch.arange(6), vector
     )
-    found = augmented(tree, NOISE)
+    space = spaces.Dict({"action_mask": VECTOR, "number": spaces.Discrete(6), "vector": VECTOR})
+    found = augmented(tree, space, NOISE)
     assert not torch.equal(found.vector, vector)
     assert found.action_mask is mask
     sequence = torch.randn(3, 2, 4)
-    assert augmented(sequence, NOISE, n_leading=2).shape == (3, 2, 4)
+    assert augmented(sequence, VECTOR, NOISE).shape == (3, 2, 4)
 
 
 def test_what_cannot_be_augmented_is_refused():
-    with pytest.raises(RlpytError, match="no image and no vector of floats among") as caught:
-        augmented(torch.arange(5), NOISE)
+    with pytest.raises(RlpytError, match="neither image nor vector") as caught:
+        augmented(torch.arange(5), spaces.Discrete(5), NOISE)
     assert caught.value.code == "config"
     image = torch.zeros(2, 3, 12, 12)
-    with pytest.raises(RlpytError, match=r"makes \[2, 3, 12, 12\] \[2, 3, 8, 8\]"):
-        augmented(image, RandomCrop(size=8))
+    with pytest.raises(RlpytError, match=r"shape \[3, 8, 8\] from \[3, 12, 12\]"):
+        augmented(image, IMAGE, RandomCrop(size=8))
 
 
 # --- settings ----------------------------------------------------------------------------------

@@ -3,8 +3,8 @@ generalise.
 """
 
 from rlpyt.algos.pg.a2c import A2C, A2cLoss, OneStepAlgorithm, a2c_loss
+from rlpyt.algos.pg.agreement import policy_agreement_loss, value_agreement_loss
 from rlpyt.algos.pg.appo import APPO
-from rlpyt.algos.pg.augmenter import Augmenter, policy_agreement_loss, value_agreement_loss
 from rlpyt.algos.pg.batch import LossInputs, RewardNormalizer, loss_inputs
 from rlpyt.algos.pg.daac import (
     DAAC,
@@ -29,7 +29,6 @@ __all__ = [
     "PPG",
     "PPO",
     "A2cLoss",
-    "Augmenter",
     "AuxiliaryLoss",
     "Correction",
     "DaacPolicyLoss",

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
+from rlpyt.algos.augmenter import Augmenter
 from rlpyt.algos.opt_info import step_info
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.pg.augmenter import Augmenter, policy_agreement_loss, value_agreement_loss
+from rlpyt.algos.pg.agreement import policy_agreement_loss, value_agreement_loss
 from rlpyt.algos.pg.batch import LossInputs
 from rlpyt.algos.pg.epochs import EpochsAlgorithm, Learning, decoupled_model
 from rlpyt.algos.pg.ppo import ppo_loss
@@ -129,7 +130,8 @@ class DAAC(EpochsAlgorithm):
         """A step of the policy's network, and one of the value's."""
         self._model = decoupled_model(self, self.agent.model, "advantage")
         if self.augmentation is not None:
-            self.augmenter = Augmenter(self.augmentation, seed, self.world)
+            seen = self.agent.env_spaces.observation
+            self.augmenter = Augmenter(self.augmentation, seen, seed=seed, world=self.world)
         return {
             "policy": self.step_of(self._model.policy_network, self._policy_loss),
             "value": self.step_of(self._model.value_network, self._value_loss),

@@ -3,7 +3,7 @@
 PPO with two terms more: policy and value shall be the same for an observation and its augmentation.
 
 Differs from the paper: the augmentation is given, not chosen by a bandit among several (UCB-DrAC);
-see :mod:`rlpyt.algos.pg.augmenter` for what differs from the authors' release.
+see :mod:`rlpyt.algos.pg.agreement` for what differs from the authors' release.
 """
 
 import math
@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, final
 
 from torch import Tensor
 
+from rlpyt.algos.augmenter import Augmenter
 from rlpyt.algos.opt_info import step_info
 from rlpyt.algos.optimizer import GradientStep
-from rlpyt.algos.pg.augmenter import Augmenter, policy_agreement_loss, value_agreement_loss
+from rlpyt.algos.pg.agreement import policy_agreement_loss, value_agreement_loss
 from rlpyt.algos.pg.batch import LossInputs
 from rlpyt.algos.pg.epochs import EpochsAlgorithm, Learning
 from rlpyt.algos.pg.ppo import ppo_loss
@@ -49,7 +50,7 @@ class DrAC(EpochsAlgorithm):
         L = L_PPO + α_r (G_π + G_V),   a loss to minimise
 
     Images are augmented, or vectors of floats where there are none
-    (:class:`~rlpyt.algos.pg.augmenter.Augmenter`).
+    (:class:`~rlpyt.algos.augmenter.Augmenter`).
     """
 
     epochs: int = 3
@@ -68,7 +69,8 @@ class DrAC(EpochsAlgorithm):
 
     def build(self, seed: int) -> dict[str, GradientStep]:
         """One step, of the whole model."""
-        self.augmenter = Augmenter(self.augmentation, seed, self.world)
+        seen = self.agent.env_spaces.observation
+        self.augmenter = Augmenter(self.augmentation, seen, seed=seed, world=self.world)
         return {"both": self.step_of(self.agent.model, self._loss)}
 
     def updates_per_itr(self) -> int:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from rlpyt.agents.base import Agent
+from rlpyt.algos.augmenter import Augmenter
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
-from rlpyt.algos.pg.augmenter import Augmenter
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
@@ -176,8 +176,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
             ):
                 augmented = None
                 if self.augmenter is not None:
-                    n_leading = minibatch.advantage.dim()
-                    augmented = self.augmenter(minibatch.agent_inputs, n_leading)
+                    augmented = self.augmenter.inputs(minibatch.agent_inputs)
                 step = gradient.step(
                     learning.learning_rate,
                     minibatch,

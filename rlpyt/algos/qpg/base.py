@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from rlpyt.agents.base import Agent
+from rlpyt.algos.augmenter import Augmenter
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import step_info
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision
 from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.algos.qpg.actor_critic import ActorCritic, TargetNetwork
-from rlpyt.algos.qpg.augmented import Augmenter
 from rlpyt.algos.qpg.batch import QpgBatch, Steps, sequences, transitions
 from rlpyt.algos.qpg.losses import CriticInfo, PolicyInfo, PolicyLosses, SoftPolicyInfo
 from rlpyt.algos.qpg.networks import build_critic, checked_agent, share_statistics
@@ -184,7 +184,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         critic: list[tuple[NamedTuple, Tensor]] = []
         policy: list[tuple[NamedTuple, Tensor]] = []
         for replayed in self._loop.batches(itr, samples):
-            batch = self._seen(self._augmented(replayed))
+            batch = self._seen(self._augmented.replayed(replayed))
             noise = self._noise(batch.following, "critic")
             (info, priority), norm = self._critic_step.step(rate, batch, noise, replayed.is_weight)
             critic.append((info, norm))

@@ -1,4 +1,4 @@
-"""Batches of the replay, augmented as they are drawn."""
+"""Observations augmented as they are learned from, by a generator that is part of the run."""
 
 from typing import Any, final
 
@@ -7,6 +7,7 @@ from gymnasium import Space, spaces
 from torch import Tensor
 
 from rlpyt.augment.base import Augmentation
+from rlpyt.data import AgentInputs
 from rlpyt.envs.spaces import example_of, space_items
 from rlpyt.models.conv2d import is_image
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
@@ -20,11 +21,12 @@ __all__ = ["Augmenter"]
 
 @final
 class Augmenter:
-    """Changes what was observed in a batch of the replay by ``augmentation``, with a generator of
-    its own; actions, rewards and targets stay. ``None``: nothing changes, and nothing is drawn.
+    """Changes what was observed by ``augmentation``, with a generator of its own. ``None``: nothing
+    changes, and nothing is drawn.
 
-    Images are augmented, or float vectors where an observation has no image. Every one has a draw
-    of its own: s and s' of a transition are augmented apart, and so is each step of a sequence.
+    Of an observation tree the images are augmented, or the float vectors where it has no image; a
+    top-level ``action_mask`` stays as it is. Every observation has a draw of its own: s and s' of a
+    transition are augmented apart, and so is each step of a sequence.
     """
 
     def __init__(
@@ -67,25 +69,29 @@ class Augmenter:
                 hint = "use RandomShift, RandomTranslate, or RandomCrop with a pad and that size"
                 raise RlpytError("config", what, hint=hint)
 
-    def __call__(
-        self, replayed: ReplaySamples | ReplaySequences
-    ) -> ReplaySamples | ReplaySequences:
-        """The batch with its observations augmented, in new memory."""
+    def __call__(self, observation: Any) -> Any:
+        """The tree [..., *shape] augmented, in new memory; any leading dimensions."""
         if self._augmentation is None:
-            return replayed
-        observation = self._changed(self._augmentation, replayed.observation)
-        if isinstance(replayed, ReplaySequences):
-            return replayed._replace(observation=observation)
-        following = self._changed(self._augmentation, replayed.next_observation)
-        return replayed._replace(observation=observation, next_observation=following)
-
-    def _changed(self, augmentation: Augmentation, observation: Any) -> Any:
-        takes_part = iter(self._takes_part)
+            return observation
+        augmentation, takes_part = self._augmentation, iter(self._takes_part)
 
         def change(leaf: Tensor) -> Tensor:
             return augmentation(leaf, self._generator) if next(takes_part) else leaf
 
         return buffer_map(change, observation)
+
+    def inputs(self, inputs: AgentInputs) -> AgentInputs:
+        """What an agent is shown, augmented."""
+        return inputs._replace(observation=self(inputs.observation))
+
+    def replayed(self, batch: ReplaySamples | ReplaySequences) -> ReplaySamples | ReplaySequences:
+        """A batch of the replay with its observations augmented."""
+        observation = self(batch.observation)
+        if isinstance(batch, ReplaySequences):
+            return batch._replace(observation=observation)
+        return batch._replace(
+            observation=observation, next_observation=self(batch.next_observation)
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The generator's state."""
@@ -98,9 +104,11 @@ class Augmenter:
 
 def _parts(observation_space: Space[Any]) -> list[bool]:
     """Which leaves are augmented."""
-    found = [space for _path, space in space_items(observation_space)]
-    images = [is_image(space) for space in found]
-    return images if any(images) else [_is_vector(space) for space in found]
+    found = space_items(observation_space)
+    images = [is_image(space) for _path, space in found]
+    if any(images):
+        return images
+    return [_is_vector(space) and path != "action_mask" for path, space in found]
 
 
 def _is_vector(space: Space[Any]) -> bool:
