@@ -96,6 +96,8 @@ def test_example_runs(
     is_atari = "atari" in path.stem
     if is_atari and find_spec("ale_py") is None:
         pytest.skip("ale-py is not installed (the extra atari)")
+    if "minigrid" in path.stem and find_spec("minigrid") is None:
+        pytest.skip("minigrid is not installed (the extra minigrid)")
     if "procgen" in path.stem and procgen_problem() is not None:
         with pytest.raises(RlpytError, match=r"rlpyt\[envpool\]|Qt 5"):
             run(path, "600")
