@@ -1,0 +1,62 @@
+"""Our Agent57: ``SerialSampler`` and ``MinibatchRl``. Variant "cpu": two worker processes."""
+
+from dataclasses import replace
+
+from peers.agent57.settings import FamilySettings
+from peers.measure import Stopwatch
+from peers.our_training import train_ticking
+from peers.our_version import version
+from rlpyt.agents.arms import ArmAgent
+from rlpyt.algos.dqn.agent57 import Agent57
+from rlpyt.cli.presets import default_runner
+from rlpyt.cli.samplers import as_sampler
+from rlpyt.envs.build import EnvConfig
+from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.runners.minibatch_rl import MinibatchRl
+
+__all__ = ["make_runner", "train", "version"]
+
+
+def make_runner(settings: FamilySettings) -> MinibatchRl:
+    """The preset of vectors, of these sizes."""
+    made = default_runner("agent57", EnvConfig(id=settings.env_id))
+    agent, algo = made.agent, made.algo
+    assert isinstance(agent, ArmAgent)
+    assert isinstance(algo, Agent57)
+    assert isinstance(algo.replay, ReplayBuffer)
+    learned = settings.minibatch * settings.sequence_length
+    sampler = replace(made.sampler, batch_T=settings.rollout, batch_B=settings.num_envs)
+    if settings.variant == "cpu":
+        sampler = replace(as_sampler(sampler, "cpu"), n_workers=2)
+    return replace(
+        made,
+        algo=replace(
+            algo,
+            replay=replace(
+                algo.replay, size=settings.replay_size, sequence_length=settings.sequence_length
+            ),
+            batch_size=settings.minibatch,
+            replay_ratio=learned / settings.steps_per_update,
+            min_steps_learn=settings.learning_starts,
+            learning_rate=settings.learning_rate,
+        ),
+        agent=replace(
+            agent,
+            n_arms=settings.n_arms,
+            model_kwargs={
+                **agent.model_kwargs,
+                "hidden_sizes": (settings.hidden,),
+                "rnn_size": settings.hidden,
+            },
+        ),
+        sampler=sampler,
+        n_steps=settings.total,
+        log_interval_steps=10_000,
+        seed=settings.seed,
+        device="cpu",
+        torch_threads=settings.threads,
+    )
+
+
+def train(settings: FamilySettings, watch: Stopwatch) -> None:
+    train_ticking(make_runner(settings), settings, watch)
