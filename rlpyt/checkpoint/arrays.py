@@ -38,6 +38,7 @@ DTYPE_NAMES: Mapping[torch.dtype, str] = MappingProxyType(
 _MAX_HEADER = 16 * 2**20  # bytes; about 150,000 arrays
 _LENGTH_BYTES = 8
 _ALIGNMENT = 8
+_PIECE = 2**24  # bytes: a write that can be given up ends after so many
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:
@@ -85,7 +86,9 @@ def array_chunks(arrays: Mapping[str, Tensor]) -> tuple[int, Iterator[bytes | me
     def chunks() -> Iterator[bytes | memoryview]:
         yield header
         for name in names:
-            yield tensor_bytes(arrays[name])
+            content = tensor_bytes(arrays[name])
+            for start in range(0, len(content), _PIECE):
+                yield content[start : start + _PIECE]
 
     return len(header) + sum(array.nbytes for array in arrays.values()), chunks()
 

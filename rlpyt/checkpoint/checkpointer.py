@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -29,6 +30,10 @@ _TEMPORARY = re.compile(r"\.tmp-(\d{1,9})-.+")
 _BEST = "best.json"
 
 
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=4)
+
+
 @final
 @dataclass
 class Checkpointer:
@@ -44,6 +49,7 @@ class Checkpointer:
 
     directory: Path
     keep: int = field(default=2, kw_only=True)
+    tell: Callable[[str], None] = field(default=_warn, kw_only=True)  # what saving warns of
     _damaged: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -64,7 +70,8 @@ class Checkpointer:
         metrics: dict[str, float] | None = None,
         score: float | None = None,
     ) -> Path:
-        """Write ``state`` (see :mod:`rlpyt.checkpoint.tree`); remove what is kept no longer.
+        """Write ``state`` (see :mod:`rlpyt.checkpoint.tree`), or a snapshot of it; remove what is
+        kept no longer.
 
         Returns the path of the new checkpoint. A higher ``score`` is better; NaN is none.
         Checkpoints of iterations after ``itr``, which the run has gone back behind, are renamed
@@ -160,10 +167,9 @@ class Checkpointer:
             if _order(path)[0] > itr:
                 aside = self._unused(f"aside-{path.name}")
                 path.rename(aside)
-                warnings.warn(
+                self.tell(
                     f"{path} is of a later iteration than {itr}, which is being saved: "
-                    f"it is now {aside.name}",
-                    stacklevel=3,
+                    f"it is now {aside.name}"
                 )
 
     def _best(self) -> tuple[Path, float] | None:
@@ -190,7 +196,19 @@ class Checkpointer:
             self._point_to(best)
         finally:  # on a full disk too: this is what makes room
             for path in (set(self._all()) - kept).union(self._abandoned()):
-                _remove(path)
+                self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        """Remove ``path`` such that, killed on the way, nothing with its name is left."""
+        try:
+            if path.is_dir():
+                doomed = temporary_path(path)
+                path.rename(doomed)
+                shutil.rmtree(doomed)
+            else:
+                path.unlink()
+        except OSError as error:
+            self.tell(f"cannot remove {path}: {error.strerror}")
 
     def _point_to(self, best: tuple[Path, float] | None) -> None:
         pointer = self.directory / _BEST
@@ -207,19 +225,6 @@ def _order(path: Path) -> tuple[int, int]:
     match = _NAME.fullmatch(path.name)
     assert match is not None
     return int(match[1]), int(match[2] or 0)
-
-
-def _remove(path: Path) -> None:
-    """Remove ``path`` such that, killed on the way, nothing with its name is left."""
-    try:
-        if path.is_dir():
-            doomed = temporary_path(path)
-            path.rename(doomed)
-            shutil.rmtree(doomed)
-        else:
-            path.unlink()
-    except OSError as error:
-        warnings.warn(f"cannot remove {path}: {error.strerror}", stacklevel=4)
 
 
 def _is_another_process(pid: int) -> bool:

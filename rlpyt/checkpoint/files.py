@@ -11,13 +11,14 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from rlpyt.checkpoint.arrays import array_chunks, read_arrays
 from rlpyt.checkpoint.manifest import FileRecord, Manifest
-from rlpyt.checkpoint.tree import Json, flatten, unflatten
+from rlpyt.checkpoint.snapshot import Snapshot
+from rlpyt.checkpoint.tree import Json, unflatten
 from rlpyt.utils.errors import RlpytError
 
 __all__ = [
@@ -50,7 +51,7 @@ def write_checkpoint(
     metrics: dict[str, float] | None = None,
     score: float | None = None,
 ) -> Manifest:
-    """Write ``state`` as the new checkpoint directory ``path``.
+    """Write ``state``, or a :class:`Snapshot` of it, as the new checkpoint directory ``path``.
 
     The files are written and fsynced under a temporary name, the directory is renamed, and its
     parent fsynced: a crash or a loss of power at any point leaves all of ``path`` or nothing.
@@ -59,14 +60,14 @@ def write_checkpoint(
         RlpytError: ``checkpoint``, for a state that cannot be saved, or where the disk is full or
             cannot be written (with the bytes needed and free); nothing is left behind then.
     """
-    arrays, skeleton = flatten(state)
-    text = _render(skeleton)
-    size, chunks = array_chunks(arrays)
+    snapshot = Snapshot.of(state)
+    text = _render(snapshot.skeleton)
+    size, chunks = array_chunks(snapshot.arrays)
     temporary = temporary_path(path)
     try:
         temporary.mkdir(parents=True)
         files = {
-            _ARRAYS: _write_file(temporary / _ARRAYS, chunks),
+            _ARRAYS: _write_file(temporary / _ARRAYS, chunks, snapshot.look),
             _STATE: _write_file(temporary / _STATE, [text]),
         }
         manifest = Manifest(
@@ -173,12 +174,16 @@ def _render(skeleton: Json) -> bytes:
     return text
 
 
-def _write_file(path: Path, chunks: Iterable[bytes | memoryview]) -> FileRecord:
+def _write_file(
+    path: Path, chunks: Iterable[bytes | memoryview], look: Callable[[], None] | None = None
+) -> FileRecord:
     digest = hashlib.sha256()
     size = 0
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         for chunk in chunks:
+            if look is not None:
+                look()
             digest.update(chunk)
             size += len(chunk)
             rest = memoryview(chunk)

@@ -12,7 +12,7 @@ import numpy as np
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["ProgressCsv", "directory_error", "make_run_dir", "write_atomic"]
+__all__ = ["ProgressCsv", "directory_error", "make_run_dir", "sync_to_disk", "write_atomic"]
 
 
 def directory_error(path: Path, error: OSError) -> RlpytError:
@@ -52,6 +52,20 @@ def write_atomic(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_to_disk(directory: Path, *files: Path) -> None:
+    """Have ``files`` in ``directory``, those that are there, survive a loss of power.
+
+    Raises:
+        OSError: where that cannot be done, or ``directory`` is gone.
+    """
+    for path in [*(path for path in files if path.exists()), directory]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, final
 
 from rlpyt.logging.console import RunConsole
-from rlpyt.logging.files import ProgressCsv, directory_error, make_run_dir, write_atomic
+from rlpyt.logging.files import (
+    ProgressCsv,
+    directory_error,
+    make_run_dir,
+    sync_to_disk,
+    write_atomic,
+)
 from rlpyt.logging.provenance import add_session
 from rlpyt.logging.remote import RunLabel
 from rlpyt.logging.sink import Sink
@@ -157,6 +163,17 @@ class Logger:
         self._step = int(state["step"])
         for sink in self._sinks:
             self._attempt(sink.name, partial(sink.restart, self._step + 1))
+
+    def sync(self) -> None:
+        """Have the rows written so far survive a loss of power: a checkpoint that counts them does.
+
+        Raises:
+            RlpytError: ``directory``, where the run's directory is gone or cannot be written.
+        """
+        try:
+            sync_to_disk(self.run_dir, self._csv.path)
+        except OSError as error:
+            raise directory_error(self.run_dir, error) from error
 
     def close(self) -> None:
         """Close every file and let go of the directory; a second call does nothing."""

@@ -15,9 +15,10 @@ from rlpyt.logging.logger import Logger
 from rlpyt.logging.progress import ProgressBar
 from rlpyt.runners.announce import announce, check_ranks_agree, log_settings
 from rlpyt.runners.base import BaseRunner
+from rlpyt.runners.checkpoints import RunCheckpoints
 from rlpyt.runners.init_from import read_origin
 from rlpyt.runners.records import RunRecords
-from rlpyt.runners.saver import RunSaver, RunState
+from rlpyt.runners.saver import RunState
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.samplers.source import SampleSource
 from rlpyt.utils.device import resolve_device
@@ -60,7 +61,6 @@ class TrainingLoop:
         self._device = device
         self._watch = watch or nullcontext()
         self._evaluator = runner.evaluator if self._world.is_first else None
-        self._saver: RunSaver | None = None
         self._logger: Logger | None = None
         self._go_to(0)
 
@@ -87,7 +87,7 @@ class TrainingLoop:
                     bar.update(runner.cum_steps)
                 if self._itr == runner.n_itr or self._itr % self._log_interval == 0:
                     self._log_row(logger, bar)
-                stopped, due = world.any([bool(stop), self._is_due()])
+                stopped, due = world.any([bool(stop), self._checkpoints.is_due(self._itr)])
                 if due:
                     self._save()
             self._save(needed=True)
@@ -110,12 +110,14 @@ class TrainingLoop:
                 stack.enter_context(self._errors_logged(logger))
                 stack.enter_context(RunState(logger.run_dir, stop, self._is_complete))
             stack.enter_context(self._watch)
+            self._checkpoints = RunCheckpoints(self._runner, self._world, logger)
+            stack.push(self._checkpoints.close)
             stack.callback(self._shutdown)
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             self._resumes = self._world.gather(resume)[0]
             self._build(logger)
             if self._resumes:
-                self._resume()
+                self.load_state_dict(self._checkpoints.load())
             if logger is not None:
                 announce(logger, self._runner, self._source.plan(), self._itr, self._origin)
             yield stop, stack.enter_context(self._bar(logger))
@@ -176,13 +178,13 @@ class TrainingLoop:
             window=runner.log_traj_window,
             offline=runner.evaluator is not None,
         )
-        self._saver = self._make_saver(logger)
 
     def _build_learner(self, logger: Logger | None) -> None:
         runner, world = self._runner, self._world
-        replay_bytes = runner.algo.forecast(runner.agent, self._spec)
-        if logger is not None and replay_bytes:
-            size = readable(replay_bytes)
+        replay_size = runner.algo.forecast(runner.agent, self._spec)
+        self._checkpoints.replay_size = replay_size
+        if logger is not None and replay_size:
+            size = readable(replay_size)
             each = f" in each of {world.size} ranks" * (world.size > 1)
             logger.text(f"the replay takes {size}{each} when it is full", self._itr)
         runner.algo.initialize(
@@ -196,27 +198,6 @@ class TrainingLoop:
             self._evaluator.initialize(
                 runner.agent, self._eval_sampler, seed=runner.seed, discount=runner.algo.discount
             )
-
-    def _make_saver(self, logger: Logger | None) -> RunSaver | None:
-        """Of this process's part: beside those of the first, which make the checkpoint whole."""
-        runner, rank = self._runner, self._world.rank
-        run_dir = self._world.gather(None if logger is None else logger.run_dir)[0]
-        if run_dir is None:
-            return None
-        steps = runner.checkpoint_interval_steps
-        directory = run_dir / "checkpoints"
-        return RunSaver(
-            directory / f"rank_{rank}" if rank else directory,
-            # The first may end before its part is saved: the others keep one more.
-            keep=runner.keep_checkpoints + bool(rank),
-            interval=None if steps is None else max(1, steps // runner.steps_per_itr),
-            log_interval=self._log_interval,
-        )
-
-    def _resume(self) -> None:
-        if self._saver is None:
-            raise RlpytError("config", "resume=True without a logger", hint="pass the run's logger")
-        self.load_state_dict(self._saver.load_newest(self._world))
 
     def _log_row(self, logger: Logger | None, bar: ProgressBar | None) -> None:
         runner, world = self._runner, self._world
@@ -236,28 +217,9 @@ class TrainingLoop:
         if bar is not None:
             bar.report(runner.cum_steps, self._records.score)
 
-    def _is_due(self) -> bool:
-        """Whether to save now, as the first process sees it."""
-        saver = self._saver if self._world.is_first else None
-        return saver is not None and saver.due(self._itr)
-
     def _save(self, *, needed: bool = False) -> None:
-        """Each its own part; the first, whose part makes the others' count, last. All again, where
-        one of them could not.
-        """
-        if self._saver is None:
-            return
-        [is_due] = self._world.any([self._saver.saved_itr != self._itr])
-        if not is_due:
-            return
-        state = self.state_dict()
-        if self._world.is_first:
-            self._world.meet()
-        score = self._records.score
-        self._saver.save(state, self._itr, self._runner.cum_steps, score, needed=needed)
-        if not self._world.is_first:
-            self._world.meet()
-        self._world.meet()
+        """Save all that the run is, if that is not done yet."""
+        self._checkpoints.save(self._itr, self.state_dict, self._records.score, needed=needed)
 
     def _end_early(self, logger: Logger | None, stop: StopRequest) -> NoReturn:
         """After a signal, to any process: say where the run stands, and exit with the code that

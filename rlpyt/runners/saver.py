@@ -11,7 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
+from rlpyt.checkpoint.background import BackgroundWriter, Label
 from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.snapshot import Snapshot
 from rlpyt.logging.files import directory_error
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.interrupt import StopRequest
@@ -28,52 +30,113 @@ _MAX_FAILURES = 3  # consecutive checkpoints that may fail before the run stops
 class RunSaver:
     """Saves after every ``interval`` iterations; by default at each log row, as far as that costs
     under 2 % of the time.
+
+    In the ``background`` the run goes on while a copy of its state is written: what it costs is the
+    time to copy, and the processor's to write. How that ended is told at a later look.
     """
 
     def __init__(
-        self, directory: Path, *, keep: int, interval: int | None, log_interval: int
+        self,
+        directory: Path,
+        *,
+        keep: int,
+        interval: int | None,
+        log_interval: int,
+        background: bool = True,
+        before: Callable[[], None] | None = None,
     ) -> None:
-        """Save below ``directory``."""
+        """Save below ``directory``; ``before`` is called first, in the thread that writes."""
         self.saved_itr: int | None = None  # iteration of the newest checkpoint
-        self._checkpointer = Checkpointer(directory, keep=keep)
+        checkpointer = Checkpointer(directory, keep=keep)
+        self._writer = BackgroundWriter(checkpointer, before or (lambda: None))
+        self._checkpointer = self._writer.checkpointer
         self._interval = interval
         self._log_interval = log_interval
+        self._background = background
         self._last_save = -math.inf  # time.perf_counter, seconds
-        self._cost = 0.0  # seconds that the last save took
+        self._cost = 0.0  # seconds that the last save took from training
         self._failures = 0
 
     def due(self, itr: int) -> bool:
-        """Whether to save after iteration ``itr``."""
+        """Whether to save after iteration ``itr``.
+
+        Raises:
+            RlpytError: as :meth:`save`, of a checkpoint that was written meanwhile.
+        """
+        if not self._writer.is_writing:
+            self.settle()
         if self._interval is not None:
             return itr % self._interval == 0
+        if self._writer.is_writing:
+            return False
         waited = time.perf_counter() - self._last_save
         return itr % self._log_interval == 0 and waited >= _COST * self._cost
 
-    def save(
-        self, state: dict[str, Any], itr: int, cum_steps: int, score: float, *, needed: bool
-    ) -> None:
-        """Write one checkpoint; ``score`` chooses the best.
+    def save(self, state: Any, itr: int, cum_steps: int, score: float, *, needed: bool) -> None:
+        """Save one checkpoint, once the one before is written; ``score`` chooses the best. Waits
+        for it where it is ``needed``: the run ends with it.
 
         Raises:
-            RlpytError: where it could not be written and is ``needed`` (the run ends with it), or
-                was the third in a row; before that there is a warning, and the run goes on.
+            RlpytError: where one could not be written and is ``needed``, or was the third in a row;
+                before that there is a warning, and the run goes on.
         """
+        self.settle()
         start = time.perf_counter()
-        try:
-            self._checkpointer.save(
-                state, itr=itr, cum_steps=cum_steps, score=None if math.isnan(score) else score
-            )
-        except RlpytError as error:
-            self._failures += 1
-            if needed or self._failures >= _MAX_FAILURES:
-                raise
-            message = f"{error.what}; the run goes on, and saves again at the next checkpoint"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
-        else:
-            self._failures = 0
-            self.saved_itr = itr
+        label = Label(itr, cum_steps, None if math.isnan(score) else score)
+        wait = needed or not self._background
+        self._writer.start(Snapshot.of(state), label, wait=wait)
         self._last_save = time.perf_counter()
         self._cost = self._last_save - start
+        if wait:
+            self.settle(needed=needed)
+
+    def settle(self, *, needed: bool = False) -> None:
+        """Wait for the checkpoint that is being written, and take note of how it ended.
+
+        Raises:
+            RlpytError: as :meth:`save`.
+        """
+        written = self._writer.result()
+        if written is None:
+            return
+        self._cost += written.seconds
+        self._last_save = written.ended
+        problem = written.problem
+        if problem is None:
+            self._failures = 0
+            self.saved_itr = written.label.itr
+            return
+        self._failures += 1
+        if needed or self._failures >= _MAX_FAILURES:
+            raise problem
+        message = f"{problem.what}; the run goes on, and saves again at the next checkpoint"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+    def has(self, itr: int) -> bool:
+        """Whether there is a checkpoint of iteration ``itr``, once what is being written is there.
+
+        Raises:
+            RlpytError: as :meth:`save`.
+        """
+        self.settle()
+        return self.saved_itr == itr
+
+    def close(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """As a context's end: a checkpoint that is being written is whole before the run ends,
+        unless it is to end at once.
+        """
+        self._writer.close(give_up=isinstance(error, SystemExit | KeyboardInterrupt))
+        try:
+            self.settle()
+        except RlpytError as unwritten:
+            if error is None:
+                raise
+            warnings.warn(unwritten.what, RuntimeWarning, stacklevel=2)  # the error counts
 
     def load_newest(self, world: World) -> dict[str, Any]:
         """The newest checkpoint that is sound in all processes.

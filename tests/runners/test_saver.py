@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 from runner_fakes import parameters, quiet_logger, read_rows, small_runner, train
 
+from rlpyt.checkpoint.background import BackgroundWriter
 from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.snapshot import Snapshot
 from rlpyt.runners.saver import RunSaver, read_run_state, write_run_state
 from rlpyt.utils.errors import RlpytError
 
@@ -42,24 +45,52 @@ def test_by_default_at_log_rows_while_that_costs_under_two_percent(logger, monke
     default = saver(logger, log_interval=2)
     assert default.due(2)
     assert not default.due(3)
-    real = default._checkpointer.save
+    copied, write, ended = Snapshot.copied, Checkpointer.save, threading.Event()
 
-    def slow(*args, **kwargs):
+    def slow(self):
         now[0] += 1.0  # second
-        return real(*args, **kwargs)
+        return copied(self)
 
-    monkeypatch.setattr(Checkpointer, "save", lambda self, *a, **k: slow(*a, **k))
+    def slower(*args, **kwargs):
+        write(*args, **kwargs)
+        assert ended.wait(60)  # for the disk: training does not wait
+
+    monkeypatch.setattr(Snapshot, "copied", slow)
+    monkeypatch.setattr(Checkpointer, "save", slower)
     default.save(STATE, 2, 128, 0.0, needed=False)
+    now[0] += 200.0
+    assert not default.due(4)  # one at a time
+    assert default.saved_itr is None
+    ended.set()
+    assert default.has(2)
     now[0] += 49.0
     assert not default.due(4)
-    now[0] += 1.0
+    now[0] += 1.5  # and what the processor had to do for the file
     assert default.due(4)
+    default.close(None, None, None)
+
+
+def test_what_the_processor_writes_counts_as_cost(logger, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("rlpyt.runners.saver.time.perf_counter", lambda: now[0])
+    write = BackgroundWriter._write
+    busy = lambda *args: write(*args)._replace(seconds=2.0)  # noqa: E731
+    monkeypatch.setattr(BackgroundWriter, "_write", busy)
+    default = saver(logger)
+    default.save(STATE, 1, 64, 0.0, needed=False)
+    assert default.has(1)
+    now[0] += 99.0
+    assert not default.due(2)
+    now[0] += 1.0
+    assert default.due(2)
+    default.close(None, None, None)
 
 
 def test_the_newest_and_the_best_stay(logger):
     keeping = saver(logger)
     for itr, score in enumerate([float("nan"), 5.0, 1.0, 2.0, 3.0]):
         keeping.save(STATE, itr, itr, score, needed=False)
+    keeping.close(None, None, None)
     kept = names(logger.run_dir)
     assert kept == ["itr_000000001", "itr_000000003", "itr_000000004"]
     best = json.loads((logger.run_dir / "checkpoints" / "best.json").read_text())
@@ -88,25 +119,30 @@ def broken(self, *args, **kwargs):
     raise RlpytError("checkpoint", "cannot write itr_000000001: No space left on device")
 
 
+@pytest.mark.faults("F18")
 def test_a_full_disk_is_warned_of_and_retried(logger, monkeypatch):
     trying = saver(logger)
     trying.save(STATE, 0, 0, 0.0, needed=True)
     with monkeypatch.context() as full:
         full.setattr(Checkpointer, "save", broken)
         for itr in (1, 2):
+            trying.save(STATE, itr, itr, 0.0, needed=False)
             with pytest.warns(RuntimeWarning, match="No space left on device; the run goes on"):
-                trying.save(STATE, itr, itr, 0.0, needed=False)
+                trying.settle()
     assert trying.saved_itr == 0
     trying.save(STATE, 3, 3, 0.0, needed=False)
+    assert trying.has(3)
     assert names(logger.run_dir) == ["itr_000000000", "itr_000000003"]
     with monkeypatch.context() as full:
         full.setattr(Checkpointer, "save", broken)
-        with pytest.warns(RuntimeWarning):
-            trying.save(STATE, 4, 4, 0.0, needed=False)
-        with pytest.warns(RuntimeWarning):
+        trying.save(STATE, 4, 4, 0.0, needed=False)
+        with pytest.warns(RuntimeWarning):  # the next one waits for it
             trying.save(STATE, 5, 5, 0.0, needed=False)
-        with pytest.raises(RlpytError, match="No space"):  # the third in a row
+        with pytest.warns(RuntimeWarning):
             trying.save(STATE, 6, 6, 0.0, needed=False)
+        with pytest.raises(RlpytError, match="No space"):  # the third in a row
+            trying.settle()
+    trying.close(None, None, None)
 
 
 def test_a_checkpoint_that_is_needed_is_an_error_at_once(logger, monkeypatch):
