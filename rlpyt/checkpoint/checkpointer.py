@@ -83,7 +83,11 @@ class Checkpointer:
         """
         path = self._unused(f"itr_{itr:09d}")
         try:
-            self._set_aside_after(itr)
+            for before, aside in self._set_aside_after(itr):
+                self.tell(
+                    f"{before} is of a later iteration than {itr}, which is being saved: "
+                    f"it is now {aside.name}"
+                )
             write_checkpoint(
                 path, state, itr=itr, cum_steps=cum_steps, metrics=metrics, score=score
             )
@@ -91,6 +95,20 @@ class Checkpointer:
         except OSError as error:
             raise storage_error(path, error) from error
         return path
+
+    def go_back(self, itr: int) -> list[Path]:
+        """Set aside the checkpoints of iterations after ``itr``, as :meth:`save` does, for the run
+        to go on from there. Where they are now.
+
+        Raises:
+            RlpytError: ``checkpoint``, where the directory cannot be written.
+        """
+        try:
+            moved = [aside for _path, aside in self._set_aside_after(itr)]
+            self._point_to(self._best())
+        except OSError as error:
+            raise storage_error(self.directory / _BEST, error) from error
+        return moved
 
     def latest(self) -> Path | None:
         """The newest checkpoint, not verified; None if there is none."""
@@ -162,15 +180,15 @@ class Checkpointer:
             path = self.directory / f"{name}.{count}"
         return path
 
-    def _set_aside_after(self, itr: int) -> None:
-        for path in self._all():
+    def _set_aside_after(self, itr: int) -> list[tuple[Path, Path]]:
+        """Where they were, and where they are now."""
+        moved = []
+        for path in sorted(self._all(), key=_order):
             if _order(path)[0] > itr:
                 aside = self._unused(f"aside-{path.name}")
                 path.rename(aside)
-                self.tell(
-                    f"{path} is of a later iteration than {itr}, which is being saved: "
-                    f"it is now {aside.name}"
-                )
+                moved.append((path, aside))
+        return moved
 
     def _best(self) -> tuple[Path, float] | None:
         # From the manifests, not from best.json: a crash may have come between the two.

@@ -1,11 +1,12 @@
-"""What a resumed run may set anew, and what its floats depend on."""
+"""What a resumed run may set anew, and what its floats depend on: the diff of its settings."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["check_unchanged", "lost_exactness"]
+__all__ = ["Change", "change_table", "check_unchanged", "lost_exactness", "setting_changes"]
 
 # Settings by path that a resumed run may have anew, with all inside: its course does not depend on
 # them. For the sampler that holds as far as `lost_exactness` finds nothing.
@@ -13,7 +14,6 @@ _MAY_CHANGE = frozenset(
     {
         "checkpoint_interval_steps",
         "device",
-        "extra",  # what is no setting
         "keep_checkpoints",
         "log_interval_steps",
         "n_steps",
@@ -32,6 +32,56 @@ _MAY_CHANGE = frozenset(
 )
 
 
+_REPLAY_MAY_CHANGE = frozenset({"algo.replay.checkpointed"})  # if that is asked for
+_NO_SETTING = "extra"
+_SHOWN = 40  # characters of a value in a table
+
+# Settings that what a checkpoint holds depends on, with all inside, and why.
+_IMPOSSIBLE: Mapping[str, str] = MappingProxyType(
+    {
+        "agent.class": "the checkpoint holds another agent",
+        "algo.class": "the checkpoint holds the state of another algorithm",
+        "algo.replay": "the replay in the checkpoint was kept with the other settings",
+        "class": "the checkpoint is of another runner",
+        "init_from": "only a new run starts with parameters of another",
+        "sampler.TrajInfoCls": "episodes in the checkpoint are counted otherwise",
+        "sampler.batch_B": "the run is counted in batches of T x B steps, of B environments",
+        "sampler.batch_T": "the run is counted in batches of T x B steps",
+        "sampler.env": "the checkpoint holds the state of other environments",
+        "sampler.mid_batch_reset": "the environments stand where the other way has left them",
+        "world_size": "the checkpoint has as many parts as there were processes",
+    }
+)
+
+
+class Change(NamedTuple):
+    """A setting that is not what it was in the run's first part."""
+
+    setting: str  # its path
+    before: Any
+    now: Any
+    kind: Literal["allowed", "override", "impossible"]
+    why: str = ""  # it is impossible
+
+    @property
+    def told(self) -> str:
+        """With both values."""
+        return f"{self.setting}={_shown(self.now)} differs from the run's {_shown(self.before)}"
+
+
+def setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+    """The settings that differ, and which of them a run can go on with.
+
+    Allowed is what its course does not depend on. Impossible is what its checkpoints do not fit.
+    All else needs to be asked for: the run will not be what its settings say from the start on.
+
+    Args:
+        before: the run's configuration, as ``config_dict`` gives it.
+        now: that of the run to resume it.
+    """
+    return [_change(*found) for found in _differences(before, now, "")]
+
+
 def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], place: str) -> None:
     """Raise where a setting that a run depends on is not what it was.
 
@@ -43,22 +93,48 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], place: st
     Raises:
         RlpytError: ``config``, naming the first such setting.
     """
-    for name, old, new in _differences(before, now, ""):
-        raise RlpytError(
-            "config",
-            f"{name}={_shown(new)} differs from the run's {_shown(old)}",
-            where=place,
-            hint="resume with the run's own settings, or start another run",
-        )
+    for change in setting_changes(before, now):
+        if change.kind != "allowed":
+            hint = "resume with the run's own settings, or start another run"
+            if change.kind == "override":
+                hint += f"; `rlpyt resume RUN_DIR {change.setting}=... --override` goes on with it"
+            raise RlpytError("config", change.told, where=place, hint=hint)
+
+
+def change_table(changes: Iterable[Change]) -> str:
+    """Aligned columns with a heading, for people."""
+    rows = [("setting", "the run's", "now", "")]
+    for change in changes:
+        verdict = {"allowed": "allowed", "override": "needs --override"}.get(change.kind)
+        verdict = verdict or f"impossible: {change.why}"
+        rows.append((change.setting, _shown(change.before), _shown(change.now), verdict))
+    cells = [[_short(cell) for cell in row[:3]] + [row[3]] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(3)]
+    lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:{widths[2]}}  {d}" for a, b, c, d in cells]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _change(path: str, before: Any, now: Any) -> Change:
+    if _is_within(path, _MAY_CHANGE):
+        return Change(path, before, now, "allowed")
+    place = _is_within(path, _IMPOSSIBLE)
+    if place and path not in _REPLAY_MAY_CHANGE:
+        return Change(path, before, now, "impossible", _IMPOSSIBLE[place])
+    return Change(path, before, now, "override")
+
+
+def _is_within(path: str, places: Iterable[str]) -> str:
+    """The one of ``places`` that ``path`` is, or is inside of; "" for none."""
+    return next((place for place in places if path == place or path.startswith(f"{place}.")), "")
 
 
 def _differences(before: Any, now: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """(path, before, now) of the settings that differ and may not.
+    """(path, before, now) of the settings that differ.
 
     A component's field that only one of the two has is none: it belongs to another class of
     sampler, or to another release.
     """
-    if path in _MAY_CHANGE or before == now:
+    if path == _NO_SETTING or before == now:
         return
     if not (isinstance(before, Mapping) and isinstance(now, Mapping)):
         yield path, before, now
@@ -76,6 +152,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping) and "class" in value:
         return f"{str(value['class']).rpartition('.')[2]}(...)"
     return repr(value)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def lost_exactness(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,48 @@
+"""Whether what a checkpoint holds can be loaded into a runner with other settings."""
+
+from typing import Any
+
+import torch
+
+from rlpyt.checkpoint.tree import flatten
+from rlpyt.runners.base import BaseRunner
+from rlpyt.utils.config import fresh
+from rlpyt.utils.errors import RlpytError
+
+__all__ = ["misfit"]
+
+_NAMED = 3  # parameters of those that do not fit
+
+
+def misfit(runner: BaseRunner, state: dict[str, Any]) -> str | None:
+    """Why the agent and the algorithm of ``runner`` cannot take ``state``, the state of a run:
+    names and shapes; None where they can. They are built for the trial; ``runner`` stays as it is.
+    """
+    runner = fresh(runner)
+    cpu = torch.device("cpu")
+    runner.agent.initialize(runner.sampler.env_spaces(), seed=runner.seed, device=cpu)
+    here, there = _shapes(runner.agent.state_dict()), _shapes(state["agent"])
+    wrong = [
+        f"{name} {there.get(name, 'none')}, now {here.get(name, 'none')}"
+        for name in dict.fromkeys([*here, *there])
+        if here.get(name) != there.get(name)
+    ]
+    if wrong:
+        more = len(wrong) - _NAMED
+        return "; ".join(wrong[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    try:
+        runner.agent.load_state_dict(state["agent"])
+        runner.algo.initialize(
+            runner.agent, n_itr=runner.n_itr, batch_spec=runner.sampler.batch_spec, seed=runner.seed
+        )
+        runner.algo.load_state_dict(state["algo"])
+    except RlpytError as error:
+        return error.what
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch's, of other shapes
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return None
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    arrays, _skeleton = flatten(state)
+    return {name: tuple(array.shape) for name, array in arrays.items()}
