@@ -56,13 +56,13 @@ def _tried(changes: list[Change], runner: BaseRunner, state: dict[str, Any]) -> 
     """The same with what does not fit the checkpoint as impossible."""
     if any(each.kind == "impossible" for each in changes):
         return changes  # what is not the same algorithm, say, need not be tried
-    why = misfit(runner, state)
-    if why is None:
+    found = misfit(runner, state)
+    if found is None:
         return changes
+    asked = [each for each in changes if each.kind == "override"]
+    to_blame = [each for each in asked if each.setting.startswith(f"{found.part}.")] or asked
     return [
-        each._replace(kind="impossible", why=why)
-        if each.kind == "override" and each.setting.startswith(_LOADED)
-        else each
+        each._replace(kind="impossible", why=found.why) if each in to_blame else each
         for each in changes
     ]
 

@@ -61,7 +61,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         claim.begun = True
     if not args.quiet:
         if changes:
-            print(change_table(changes).replace("needs --override", "changed"))
+            print(change_table(changes, accepted=True))
         print(f"{args.out} begins where {run_dir} stood at iteration {moment.itr}")
     return 0 if args.no_train else continue_run(args.out, fresh(runner), args)
 

@@ -57,7 +57,7 @@ def _changed(
     changes = accept_changes(load_params(run_dir), runner, state, override=args.override)
     change_settings(run_dir, runner, changes, manifest.itr)
     if changes and not args.quiet:
-        print(change_table(changes))
+        print(change_table(changes, accepted=True))
     return fresh(runner)
 
 

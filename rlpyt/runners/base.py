@@ -96,5 +96,6 @@ class BaseRunner(ABC):
         for name, number in numbers.items():
             if number is not None and number < 1:
                 raise RlpytError("config", f"{name}={number}", hint="use 1 or more")
-        if self.seed < 0:
-            raise RlpytError("config", f"seed={self.seed}", hint="use 0 or more")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            hint = "use a whole number, 0 or more; rlpyt.utils.seed.make_seed() draws one"
+            raise RlpytError("config", f"seed={self.seed}", hint=hint)

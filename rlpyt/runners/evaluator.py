@@ -5,6 +5,7 @@ each.
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, final
 
 from rlpyt.agents.base import Agent
@@ -34,9 +35,11 @@ class Evaluator:
     episodes: int = 10
     n_envs: int = 10
     greedy: bool = True  # take the mode; False: sample
+    max_tries: int = 3  # where environments raise; then the evaluation is left out
     max_steps: int = 1_000_000  # over all environments; what is unfinished by then is left out
     env: EnvConfig | str | Callable[..., Any] | None = None  # None: as in training
     _collector: BatchCollector | None = field(init=False, repr=False, compare=False, default=None)
+    _sampler: BaseSampler | None = field(init=False, repr=False, compare=False, default=None)
 
     def initialize(self, agent: Agent, sampler: BaseSampler, *, seed: int, discount: float) -> None:
         """Make the environments, on the sampler's processes: of the sampler's kind, where the
@@ -45,7 +48,7 @@ class Evaluator:
         Raises:
             RlpytError: for numbers below 1, and what the environments raise.
         """
-        for name in ("episodes", "n_envs", "max_steps"):
+        for name in ("episodes", "n_envs", "max_steps", "max_tries"):
             if getattr(self, name) < 1:
                 what = f"evaluator.{name}={getattr(self, name)}"
                 raise RlpytError("config", what, hint="use 1 or more")
@@ -65,17 +68,47 @@ class Evaluator:
             group_size=sampler.group_size,
             traj_info=sampler.TrajInfoCls(discount=discount),
         )
-        self._collector = sampler.open(spec, agent)
+        self._sampler = sampler
+        self._open = partial(sampler.open, spec, agent)
+        self._collector = self._open()
 
     def evaluate(self, round: int) -> list[TrajInfo]:
         """The episodes of one evaluation; ``round`` (the iteration, say) chooses the seeds.
 
+        Where an environment raises, all are made anew, and other seeds chosen. After ``max_tries``
+        there is a warning, and no episode: training can go on.
+
         Warns of episodes that ``max_steps`` has cut short: they are not among them.
+
+        Raises:
+            RlpytError: where a process that training needs is lost.
         """
-        collector = self._collector
-        if collector is None:
+        for tries in range(self.max_tries):
+            try:
+                return self._episodes(round, tries)
+            except RlpytError as error:
+                if error.code != "env":
+                    raise
+                failure = error
+                if self._collector is not None and self._sampler is not None:
+                    failed, self._collector = self._collector, None
+                    self._sampler.give_up(failed)
+        message = (
+            f"the evaluation is left out, it has failed {self.max_tries} times: {failure.what} "
+            f"({failure.where}); training goes on"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return []
+
+    def _episodes(self, round: int, tries: int) -> list[TrajInfo]:
+        if self._sampler is None:
             raise RuntimeError("Evaluator: call initialize(...) first")
-        collector.reset(first_episode=round * _EPISODE_NUMBERS, keys=(round,))
+        if self._collector is None:
+            self._collector = self._open()
+        collector = self._collector
+        keys = (round, tries) if tries else (round,)
+        first = round * _EPISODE_NUMBERS + tries * (_EPISODE_NUMBERS // self.max_tries)
+        collector.reset(first_episode=first, keys=keys)
         extra = self.episodes % self._B
         wanted = [self.episodes // self._B + (index < extra) for index in range(self._B)]
         found: list[TrajInfo] = []
@@ -99,4 +132,4 @@ class Evaluator:
         """Close the environments."""
         if self._collector is not None:
             self._collector.close()
-            self._collector = None
+        self._collector = self._sampler = None

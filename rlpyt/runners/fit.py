@@ -1,6 +1,6 @@
 """Whether what a checkpoint holds can be loaded into a runner with other settings."""
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -9,14 +9,21 @@ from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.config import fresh
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["misfit"]
+__all__ = ["Misfit", "misfit"]
 
 _NAMED = 3  # parameters of those that do not fit
 
 
-def misfit(runner: BaseRunner, state: dict[str, Any]) -> str | None:
-    """Why the agent and the algorithm of ``runner`` cannot take ``state``, the state of a run:
-    names and shapes; None where they can. They are built for the trial; ``runner`` stays as it is.
+class Misfit(NamedTuple):
+    """What cannot be loaded."""
+
+    part: Literal["agent", "algo"]
+    why: str  # names and shapes
+
+
+def misfit(runner: BaseRunner, state: dict[str, Any]) -> Misfit | None:
+    """Why the agent or the algorithm of ``runner`` cannot take ``state``, the state of a run; None
+    where they can. They are built for the trial; ``runner`` stays as it is.
     """
     runner = fresh(runner)
     cpu = torch.device("cpu")
@@ -29,7 +36,8 @@ def misfit(runner: BaseRunner, state: dict[str, Any]) -> str | None:
     ]
     if wrong:
         more = len(wrong) - _NAMED
-        return "; ".join(wrong[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        text = "; ".join(wrong[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        return Misfit("agent", text)
     try:
         runner.agent.load_state_dict(state["agent"])
         runner.algo.initialize(
@@ -37,9 +45,9 @@ def misfit(runner: BaseRunner, state: dict[str, Any]) -> str | None:
         )
         runner.algo.load_state_dict(state["algo"])
     except RlpytError as error:
-        return error.what
+        return Misfit("algo", error.what)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch's, of other shapes
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return Misfit("algo", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     return None
 
 

@@ -101,11 +101,12 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], place: st
             raise RlpytError("config", change.told, where=place, hint=hint)
 
 
-def change_table(changes: Iterable[Change]) -> str:
-    """Aligned columns with a heading, for people."""
+def change_table(changes: Iterable[Change], *, accepted: bool = False) -> str:
+    """Aligned columns with a heading, for people, before or after they were ``accepted``."""
+    asked = "changed" if accepted else "needs --override"
     rows = [("setting", "the run's", "now", "")]
     for change in changes:
-        verdict = {"allowed": "allowed", "override": "needs --override"}.get(change.kind)
+        verdict = {"allowed": "allowed", "override": asked}.get(change.kind)
         verdict = verdict or f"impossible: {change.why}"
         rows.append((change.setting, _shown(change.before), _shown(change.now), verdict))
     cells = [[_short(cell) for cell in row[:3]] + [row[3]] for row in rows]

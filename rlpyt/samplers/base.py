@@ -121,6 +121,14 @@ class BaseSampler(ABC):
         """A collector of ``spec`` on this sampler's processes, the (initialised) agent acting."""
 
     @abstractmethod
+    def give_up(self, failed: BatchCollector) -> None:
+        """Have done with a collector whose environments have raised, for the others to go on.
+
+        Raises:
+            RlpytError: where they cannot, since a process is lost.
+        """
+
+    @abstractmethod
     def shutdown(self) -> None:
         """Close environments, end processes."""
 

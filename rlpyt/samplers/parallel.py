@@ -4,11 +4,13 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rlpyt.agents.base import Agent
 from rlpyt.samplers.base import BaseSampler, CollectionSpec
+from rlpyt.samplers.collector import BatchCollector
 from rlpyt.samplers.failure import WorkerLostError
 from rlpyt.samplers.parts import Span
 from rlpyt.samplers.plan import WorkerPlan, plan_workers
@@ -113,6 +115,14 @@ class ParallelSampler(BaseSampler, ABC):
         self._open = [one for one in self._open if one in self._workers.collections]
         self._open.append(collector)
         return collector
+
+    def give_up(self, failed: BatchCollector) -> None:
+        """End what workers still do for it, and close its environments."""
+        assert self._workers is not None  # it was opened there
+        self._workers.drain()
+        with suppress(RlpytError):  # of an environment that is broken
+            failed.close()
+        self._workers.drain()
 
     def _start(self, plan: WorkerPlan, agent: Agent, seed: int) -> Workers:
         self._check()

@@ -39,6 +39,7 @@ from rlpyt.samplers.requests import (
     READY,
     Failure,
     WorkerSetup,
+    flush,
     receive,
     send,
 )
@@ -188,6 +189,20 @@ class WorkerPool:
         handle.since = time.monotonic()
         with suppress(OSError):  # the next wait will tell what became of it
             handle.steps.send(READY)
+
+    def drain(self) -> None:
+        """Have every worker give up what it was asked for, or raise what became of it."""
+        for rank, handle in self._handles.items():
+            if handle.asked is not None and self.setups[rank].agent is None:
+                with suppress(OSError):  # it waits for actions, or will
+                    handle.steps.send(FAILED)
+            while handle.asked is not None:
+                try:
+                    self.gather([rank], {})
+                except WorkerLostError:
+                    if handle.asked is not None:  # that was no reply
+                        raise
+            flush(handle.steps)
 
     def _reply(self, rank: int) -> Any:
         handle = self._handles[rank]

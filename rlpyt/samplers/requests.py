@@ -2,6 +2,8 @@
 
 import pickle
 import signal
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, final
@@ -28,6 +30,7 @@ __all__ = [
     "Reset",
     "State",
     "WorkerSetup",
+    "flush",
     "receive",
     "send",
 ]
@@ -36,7 +39,7 @@ READY = b"r"
 """One step's byte: from a worker, the observations are there; from the master, the actions."""
 
 FAILED = b"!"
-"""From a worker in place of READY: look at the pipe."""
+"""In place of READY: from a worker, look at the pipe; from the master, give the batch up."""
 
 HANG_SIGNAL = signal.SIGUSR1
 """From the master: say where you are."""
@@ -47,6 +50,13 @@ def send(pipe: Connection, message: Any) -> None:
     file in /dev/shm, and start a thread that hands it out.
     """
     pipe.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+
+
+def flush(steps: socket.socket) -> None:
+    """Take away what was said and not heard."""
+    with suppress(BlockingIOError):
+        while steps.recv(4096, socket.MSG_DONTWAIT):
+            pass
 
 
 def receive(pipe: Connection) -> Any:

@@ -2,6 +2,7 @@
 one to debug with.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -11,8 +12,9 @@ from rlpyt.agents.base import Agent
 from rlpyt.samplers.acting import agent_examples
 from rlpyt.samplers.base import BaseSampler, CollectionSpec
 from rlpyt.samplers.buffer import SampleBuffer, sample_arrays
-from rlpyt.samplers.collector import Collector
+from rlpyt.samplers.collector import BatchCollector, Collector
 from rlpyt.utils.buffer import buffer_map
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["SerialSampler"]
 
@@ -52,6 +54,12 @@ class SerialSampler(BaseSampler):
         )
         self._opened.append(collector)
         return collector
+
+    def give_up(self, failed: BatchCollector) -> None:
+        """Close its environments."""
+        with suppress(RlpytError):  # of one that is broken
+            failed.close()
+        self._opened = [one for one in self._opened if one is not failed]
 
     def shutdown(self) -> None:
         """Close the environments."""

@@ -40,6 +40,7 @@ from rlpyt.samplers.requests import (
     Reset,
     State,
     WorkerSetup,
+    flush,
     receive,
     send,
 )
@@ -65,19 +66,24 @@ class _MasterActing(Acting):
     """The master acts: it is told that observations are there, and tells that actions are."""
 
     def __init__(self, steps: socket.socket) -> None:
+        self._steps = steps
         self._send, self._receive = steps.send, steps.recv
 
     def reset(self, keys: tuple[int, ...] = ()) -> None:
         """Nothing is kept here."""
 
     def begin(self, steps: int | None) -> None:
-        """Nothing to draw here."""
+        """Nothing to draw here; what was said of a batch before is over."""
+        flush(self._steps)
 
     def act(self, t: int) -> None:
         """Hand over, and wait."""
         self._send(READY)
-        if not self._receive(1):
+        told = self._receive(1)
+        if not told:
             raise EOFError
+        if told == FAILED:
+            raise RlpytError("worker", "the batch is given up")
 
     def stepped(self, t: int) -> None:
         """The next ``act`` says so, and after the last row the reply."""

@@ -105,6 +105,17 @@ class Workers:
         told.__cause__ = error.__cause__
         raise told
 
+    def drain(self) -> None:
+        """After an environment has raised: let all workers listen again.
+
+        Raises:
+            RlpytError: what became of one that does not.
+        """
+        try:
+            self.pool.drain()
+        except WorkerLostError as lost:
+            raise_lost(lost)
+
     def close(self) -> None:
         """End the workers.
 
