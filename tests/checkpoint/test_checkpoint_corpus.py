@@ -1,0 +1,71 @@
+"""F50: what each release has written loads with the code of the day: scores are as they were, and
+runs go on. ``scripts/checkpoint_corpus`` adds a release.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.manifest import FORMAT_VERSION
+from rlpyt.cli.main import main
+from rlpyt.logging.files import ProgressCsv
+from rlpyt.runners.saver import read_run_state
+
+pytestmark = pytest.mark.faults("F50")
+
+CORPUS = Path(__file__).parent / "corpus"
+RUNS = sorted(path.parent for path in CORPUS.glob("*/*/expected.json"))
+MOST = 600_000  # bytes of one release
+MORE = 1024  # environment steps
+ids = [f"{path.parent.name}-{path.name}" for path in RUNS]
+
+
+@pytest.fixture(params=RUNS, ids=ids)
+def kept(request, tmp_path: Path):
+    """A copy of the run: a test may write there."""
+    copy = tmp_path / "kept"
+    shutil.copytree(request.param, copy)
+    return copy
+
+
+def test_every_release_has_each_kind_in_little_room():
+    releases = [path for path in CORPUS.iterdir() if path.is_dir()]
+    assert releases
+    for release in releases:
+        kinds = {path.name for path in release.iterdir()}
+        assert kinds >= {"ppo", "ppo_lstm", "dqn", "sac"}
+        assert sum(p.stat().st_size for p in release.rglob("*") if p.is_file()) < MOST
+
+
+def test_the_present_format_is_in_the_corpus():
+    paths = [Checkpointer(path / "run" / "checkpoints").latest() for path in RUNS]
+    manifests = [json.loads((path / "manifest.json").read_text()) for path in paths]
+    assert FORMAT_VERSION in {manifest["format_version"] for manifest in manifests}
+
+
+def test_scores_are_as_recorded(kept: Path, capsys):
+    expected = json.loads((kept / "expected.json").read_text())
+    words = ["eval", str(kept / "run"), "--episodes", str(expected["episodes"])]
+    assert main([*words, "--seed", str(expected["seed"]), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():  # other processors round otherwise
+        assert found[name] == pytest.approx(value, rel=1e-2, abs=1e-3), name
+
+
+def test_it_goes_on(kept: Path):
+    run_dir = kept / "run"
+    before = Checkpointer(run_dir / "checkpoints").load_latest()[1]
+    rows = ProgressCsv(run_dir / "progress.csv").rows
+    n_steps = before.cum_steps + MORE
+    words = ["resume", str(run_dir), "--quiet", "--no-tensorboard", "--no-plot"]
+    assert main([*words, f"n_steps={n_steps}"]) == 0
+    after = Checkpointer(run_dir / "checkpoints").load_latest()[1]
+    assert after.cum_steps >= n_steps
+    log = ProgressCsv(run_dir / "progress.csv")
+    assert log.rows > rows
+    assert read_run_state(run_dir) == "done"
+    assert "resumed after" in (run_dir / "debug.log").read_text()
