@@ -50,6 +50,7 @@ class Checkpointer:
     directory: Path
     keep: int = field(default=2, kw_only=True)
     tell: Callable[[str], None] = field(default=_warn, kw_only=True)  # what saving warns of
+    _has_saved: bool = field(default=False, init=False, repr=False, compare=False)
     _damaged: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,8 +90,15 @@ class Checkpointer:
                     f"it is now {aside.name}"
                 )
             write_checkpoint(
-                path, state, itr=itr, cum_steps=cum_steps, metrics=metrics, score=score
+                path,
+                state,
+                itr=itr,
+                cum_steps=cum_steps,
+                metrics=metrics,
+                score=score,
+                make_parents=not self._has_saved,  # a directory that vanishes is not made again
             )
+            self._has_saved = True
             self._tidy()
         except OSError as error:
             raise storage_error(path, error) from error

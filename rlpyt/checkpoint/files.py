@@ -50,8 +50,10 @@ def write_checkpoint(
     cum_steps: int,
     metrics: dict[str, float] | None = None,
     score: float | None = None,
+    make_parents: bool = True,
 ) -> Manifest:
-    """Write ``state``, or a :class:`Snapshot` of it, as the new checkpoint directory ``path``.
+    """Write ``state``, or a :class:`Snapshot` of it, as the new checkpoint directory ``path``;
+    where there is nothing to hold it, that is made, unless ``make_parents`` is false.
 
     The files are written and fsynced under a temporary name, the directory is renamed, and its
     parent fsynced: a crash or a loss of power at any point leaves all of ``path`` or nothing.
@@ -65,7 +67,7 @@ def write_checkpoint(
     size, chunks = array_chunks(snapshot.arrays)
     temporary = temporary_path(path)
     try:
-        temporary.mkdir(parents=True)
+        temporary.mkdir(parents=make_parents)
         files = {
             _ARRAYS: _write_file(temporary / _ARRAYS, chunks, snapshot.look),
             _STATE: _write_file(temporary / _STATE, [text]),

@@ -15,6 +15,7 @@ from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.command import RUN_ERROR, Command
 from rlpyt.cli.rundir import NewRunDir, draw_curve, find_run, load_params, load_runner, was_stopped
 from rlpyt.cli.then_and_now import difference_table, differences, ways_back
+from rlpyt.logging.lineage import read_lineage
 from rlpyt.logging.logger import Logger
 from rlpyt.logging.provenance import PROVENANCE, read_sessions
 from rlpyt.runners.base import BaseRunner
@@ -81,7 +82,7 @@ def _train(
             console=not args.quiet,
         )
         try:
-            for line in _since_then(run_dir, runner, sessions):
+            for line in [*_since_then(run_dir, runner, sessions), *_not_settings(run_dir)]:
                 logger.text(line, 0)
             runner.train(logger)
             if not args.no_plot:
@@ -108,6 +109,17 @@ def _since_then(run_dir: Path, runner: BaseRunner, sessions: list[dict[str, Any]
             what = ", ".join(changed)
             texts.append(f"session {number} of that run differed from the one before in: {what}")
     return texts
+
+
+def _not_settings(run_dir: Path) -> list[str]:
+    """What the run is besides its settings, which the rerun begins with."""
+    told = {"fork": "began where another stood", "override": "was continued with other settings"}
+    return [
+        f"that run {told[each['event']]} after iteration {each.get('itr')}: its settings from the "
+        "start on are another run"
+        for each in read_lineage(run_dir)
+        if each.get("event") in told
+    ]
 
 
 def _session_now(runner: BaseRunner) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""A checkpoint that is written while the run goes on: of its moment, one at a time, told of later."""
+"""A checkpoint written while the run goes on: of its moment, one at a time, told of later."""
 
 import threading
 from pathlib import Path

@@ -174,6 +174,7 @@ class Recorder:
         monkeypatch.setattr(os, "rename", record_rename)
 
 
+@pytest.mark.faults("F17")
 def test_everything_is_on_disk_before_the_rename_and_the_rename_before_return(
     tmp_path, monkeypatch
 ):
@@ -194,6 +195,7 @@ def test_everything_is_on_disk_before_the_rename_and_the_rename_before_return(
     assert calls[calls.index(rename) + 1 :] == [("fsync", tmp_path)]
 
 
+@pytest.mark.faults("F21")
 @pytest.mark.parametrize("name", FILES)
 def test_missing_file_is_named(checkpoint, name):
     (checkpoint / name).unlink()
@@ -202,6 +204,7 @@ def test_missing_file_is_named(checkpoint, name):
     assert caught.value.code == "checkpoint"
 
 
+@pytest.mark.faults("F20")
 @pytest.mark.parametrize("name", FILES)
 def test_truncated_and_flipped_files_are_never_loaded(checkpoint, name):
     file = checkpoint / name
@@ -238,6 +241,7 @@ def test_hashes_are_checked_before_parsing(checkpoint, monkeypatch):
         read_checkpoint(checkpoint)
 
 
+@pytest.mark.faults("F21")
 def test_future_format_is_told_from_damage(checkpoint):
     rewrite_manifest(checkpoint, format_version=99, novelty=[1])
     with pytest.raises(RlpytError, match="format version 99") as caught:

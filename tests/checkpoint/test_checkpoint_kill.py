@@ -10,6 +10,8 @@ from warm_python import start
 
 import rlpyt.checkpoint.checkpointer
 
+pytestmark = pytest.mark.faults("F16")
+
 ROOT = Path(rlpyt.checkpoint.checkpointer.__file__).parents[2]
 
 # One process that forks a child per kill: importing torch once keeps this fast.
@@ -17,7 +19,9 @@ PROGRAM = '''
 import json, os, random, signal, sys, time, warnings
 from pathlib import Path
 import torch
+from rlpyt.checkpoint.background import BackgroundWriter, Label
 from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.snapshot import Snapshot
 from rlpyt.checkpoint.files import read_checkpoint
 
 torch.set_num_threads(1)
@@ -28,6 +32,14 @@ CALLS = ("mkdir", "open", "write", "fsync", "close", "rename", "unlink", "rmdir"
 def save(directory, itr):
     state = {"w": torch.full((1000,), float(itr)), "n": torch.tensor(itr), "itr": itr}
     Checkpointer(directory, keep=1).save(state, itr=itr, cum_steps=itr, score=float(itr))
+
+def save_beside(directory, itr):
+    """The same by the thread of a run that goes on."""
+    state = {"w": torch.full((1000,), float(itr)), "n": torch.tensor(itr), "itr": itr}
+    writer = BackgroundWriter(Checkpointer(directory, keep=1), lambda: None)
+    writer.start(Snapshot.of(state), Label(itr, itr, float(itr)))
+    writer.close()
+    assert writer.result().problem is None
 
 def load(directory):
     """The iteration loaded, after checking that all of the state is of that iteration."""
@@ -70,7 +82,8 @@ def after_kill(directory):
     assert names == ["best.json", "itr_000000009"], names
     return found
 
-def every_boundary(root):
+def every_boundary(root, save_again):
+    root.mkdir()
     found = []
     for n in range(1, 10_000):
         directory = root / str(n)
@@ -83,7 +96,7 @@ def every_boundary(root):
                 if count == n:
                     os.kill(os.getpid(), signal.SIGKILL)
             patch(event)
-            save(directory, 2)
+            save_again(directory, 2)
             os._exit(0)
         status = os.waitpid(child(task), 0)[1]
         if status == 0:
@@ -94,18 +107,26 @@ def every_boundary(root):
 def random_times(root, trials):
     found = []
     rng = random.Random(0)
+    start = time.perf_counter()
+    save(root / "timed", 1)
+    most = 8 * max(0.0025, time.perf_counter() - start)  # on a busy machine a save takes longer
     for trial in range(trials):
         directory = root / f"random{trial}"
         save(directory, 1)
         pid = child(lambda: [save(directory, itr) for itr in range(2, 9)])
-        time.sleep(rng.uniform(0, 0.02))
+        time.sleep(rng.uniform(0, most))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         found.append(after_kill(directory))
     return found
 
 root = Path(sys.argv[1])
-print(json.dumps({"boundary": every_boundary(root), "random": random_times(root, 50)}))
+found = {
+    "boundary": every_boundary(root / "one", save),
+    "thread": every_boundary(root / "two", save_beside),
+    "random": random_times(root, 50),
+}
+print(json.dumps(found))
 '''
 
 
@@ -121,8 +142,9 @@ def outcome(tmp_path_factory):
     return json.loads(out)
 
 
-def test_killed_at_every_boundary(outcome):
-    found = outcome["boundary"]
+@pytest.mark.parametrize("writer", ["boundary", "thread"])
+def test_killed_at_every_boundary(outcome, writer):
+    found = outcome[writer]
     assert len(found) > 40
     assert found == sorted(found)  # the old one up to the rename, the new one from there
     assert set(found) == {1, 2}

@@ -79,6 +79,7 @@ def test_metrics_are_kept_with_the_checkpoint(tmp_path):
     assert checkpointer.load_latest()[1].metrics == metrics
 
 
+@pytest.mark.faults("F20")
 @pytest.mark.parametrize("name", ["arrays.safetensors", "state.json", "manifest.json"])
 def test_damaged_newest_falls_back_with_a_warning(tmp_path, name):
     checkpointer = Checkpointer(tmp_path)
@@ -172,6 +173,7 @@ class FailingCall:
         raise OSError(self.code, os.strerror(self.code))
 
 
+@pytest.mark.faults("F18")
 @pytest.mark.parametrize("call", ["mkdir", "open", "write", "fsync", "close", "rename"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_failing_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch, call, code):
@@ -208,6 +210,7 @@ def test_full_disk_does_not_stop_the_making_of_room(tmp_path, monkeypatch):
     assert checkpointer.best() == tmp_path / "itr_000000002"
 
 
+@pytest.mark.faults("F18")
 def test_full_disk_for_real(tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)]
     if (
@@ -233,6 +236,7 @@ def test_full_disk_for_real(tmp_path):
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+@pytest.mark.faults("F19")
 def test_directory_that_is_a_file_is_an_error_that_names_it(tmp_path):
     (tmp_path / "checkpoints").write_text("")
     with pytest.raises(RlpytError, match=r"cannot write itr_000000001.*ENOTDIR") as caught:
@@ -263,6 +267,7 @@ def test_interrupt_while_saving_leaves_nothing_behind(tmp_path, monkeypatch):
     assert loaded_itr(checkpointer) == 2
 
 
+@pytest.mark.faults("F21")
 def test_newest_of_a_later_format_is_not_passed_over(tmp_path):
     checkpointer = Checkpointer(tmp_path)
     save(checkpointer, 1)
