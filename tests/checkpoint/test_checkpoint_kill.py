@@ -104,16 +104,29 @@ def every_boundary(root, save_again):
         assert status == signal.SIGKILL, status
         found.append(after_kill(directory))
 
+def started(directory):
+    """A child that has begun to save again and again, and when that was."""
+    near, far = os.pipe()
+    def task():
+        os.write(far, b"x")
+        for itr in range(2, 9):
+            save(directory, itr)
+    pid = child(task)
+    os.read(near, 1)
+    os.close(near), os.close(far)
+    return pid, time.perf_counter()
+
 def random_times(root, trials):
     found = []
     rng = random.Random(0)
-    start = time.perf_counter()
-    save(root / "timed", 1)
-    most = 8 * max(0.0025, time.perf_counter() - start)  # on a busy machine a save takes longer
+    os.waitpid(started(root / "timed")[0], 0)
+    pid, start = started(root / "timed again")
+    os.waitpid(pid, 0)
+    most = time.perf_counter() - start  # on a busy machine they take longer
     for trial in range(trials):
         directory = root / f"random{trial}"
         save(directory, 1)
-        pid = child(lambda: [save(directory, itr) for itr in range(2, 9)])
+        pid, _start = started(directory)
         time.sleep(rng.uniform(0, most))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
