@@ -13,7 +13,7 @@ from rlpyt.models.conv2d import is_image
 from rlpyt.models.encoder import Encoder, ImageTrunk, encoder_for
 from rlpyt.models.mlp import Mlp, Nonlinearity
 from rlpyt.models.normalize import ObservationNormalizer
-from rlpyt.models.pg import policy_head
+from rlpyt.models.policy_head import policy_head
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.world import World
 

@@ -28,11 +28,11 @@ from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["Encoder", "ImageTrunk", "encoded_items", "encoder_for"]
 
-ImageTrunk = Literal["auto", "nature", "small", "impala", "drq", "flatten"]
+ImageTrunk = Literal["auto", "nature", "small", "impala", "drq", "rlpyt_pg", "rlpyt_dqn", "flatten"]
 """How images are encoded: Mnih et al. 2015, two small convolutions for images of a few cells
 (MiniGrid, MinAtar), Espeholt et al. 2018, Yarats et al. 2021 (four convolutions that keep where
-things are), or as plain vectors. ``"auto"``: small where rows or columns are fewer than the Nature
-network needs, else that."""
+things are), as rlpyt 0.1 did for policy gradients and for DQN, or as plain vectors. ``"auto"``:
+small where rows or columns are fewer than the Nature network needs, else that."""
 
 _NATURE_LEAST = 36  # rows and columns
 
@@ -214,6 +214,11 @@ def _box_network(space: spaces.Box, image: ImageTrunk) -> _LeafNetwork:
         four: dict[str, Any] = {"channels": (32,) * 4, "kernel_sizes": (3,) * 4}
         four |= {"strides": (2, 1, 1, 1), "paddings": (0,) * 4, "feature_size": 50}
         return Conv2d(space.shape, scale=scale, shift=-0.5, **four)
+    if image == "rlpyt_pg":  # arXiv:1909.01500
+        two: dict[str, Any] = {"channels": (16, 32), "kernel_sizes": (8, 4), "strides": (4, 2)}
+        return Conv2d(space.shape, scale=scale, paddings=(0, 1), **two)
+    if image == "rlpyt_dqn":
+        return Conv2d(space.shape, scale=scale, paddings=(0, 1, 1))
     if image == "nature" or (image == "auto" and min(image_size(space.shape)[1:]) >= _NATURE_LEAST):
         return Conv2d(space.shape, scale=scale)
     return Conv2d(

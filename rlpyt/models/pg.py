@@ -4,48 +4,25 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, Self, final, get_args
 
-import torch
-from gymnasium import Space, spaces
+from gymnasium import Space
 from torch import Tensor, nn
 
 from rlpyt.data import NoState, RnnState
-from rlpyt.distributions.factory import distribution_for
-from rlpyt.envs.spaces import space_items
 from rlpyt.models.base import Model, PgOutputs
 from rlpyt.models.conv2d import is_image
 from rlpyt.models.encoder import Encoder, ImageTrunk, encoded_items, encoder_for
 from rlpyt.models.memory import Memory
 from rlpyt.models.mlp import Mlp, Nonlinearity
 from rlpyt.models.normalize import ObservationNormalizer
+from rlpyt.models.policy_head import policy_head
 from rlpyt.models.rnn import RnnKind
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.world import World
 
-__all__ = ["PgModel", "policy_head"]
+__all__ = ["PgModel"]
 
-_POLICY_GAIN = 0.01  # a first policy close to uniform
 _VALUE_GAIN = 1.0
 _HIDDEN_SIZES = (64, 64)
-
-
-@final
-class _GaussianPolicy(nn.Module):
-    """Policy parameters of which log_std, where continuous, does not depend on the observation."""
-
-    order: Tensor | None
-
-    def __init__(self, network: Mlp, init_log_std: Tensor, order: Sequence[int]) -> None:
-        super().__init__()
-        self.network = network
-        self.log_std = nn.Parameter(init_log_std)
-        in_order = list(order) == list(range(len(order)))
-        index = None if in_order else torch.tensor(order)
-        self.register_buffer("order", index, persistent=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        head = self.network(features)
-        params = torch.cat([head, self.log_std.expand(*head.shape[:-1], -1)], dim=-1)
-        return params if self.order is None else params.index_select(-1, self.order)
 
 
 @final
@@ -106,6 +83,7 @@ class PgModel(Model):
         recurrent: Literal["none", "lstm", "gru"] = "none",
         rnn_size: int = 128,
         init_log_std: float = 0.0,
+        mean_tanh: bool = False,
         normalize_observation: bool = False,
         observation_clip: float = 10.0,
         intrinsic_value: bool = False,
@@ -123,6 +101,7 @@ class PgModel(Model):
             recurrent: Which recurrent part, if any.
             rnn_size: Length of its output.
             init_log_std: First logarithm of continuous actions' standard deviation.
+            mean_tanh: Whether the mean of Box actions goes through a tanh, as in rlpyt 0.1.
             normalize_observation: Normalise float vectors by running statistics
                 (:meth:`update_normalizer`).
             observation_clip: Bound of a normalised observation, in standard deviations.
@@ -139,7 +118,9 @@ class PgModel(Model):
         if recurrent != "none":
             memory, size = Memory(size, action_space, recurrent, rnn_size), rnn_size
         normalizer = ObservationNormalizer(observation_space, clip=observation_clip)
-        policy = policy_head(size, action_space, head, nonlinearity, init_log_std)
+        policy = policy_head(
+            size, action_space, head, nonlinearity, init_log_std, mean_tanh=mean_tanh
+        )
         values = _values(1 + intrinsic_value, size, head, nonlinearity)
         return cls(
             encoder=encoder,
@@ -258,34 +239,3 @@ def _plan(
     if hidden_sizes is None:
         hidden_sizes = () if n_images == len(leaves) == 1 else _HIDDEN_SIZES
     return _Plan(tuple(hidden_sizes), shared_trunk, n_images > 0)
-
-
-def policy_head(
-    input_size: int,
-    action_space: Space[Any],
-    hidden_sizes: Sequence[int],
-    nonlinearity: Nonlinearity,
-    init_log_std: float,
-) -> Mlp | _GaussianPolicy:
-    """The policy network; its output is laid out as ``distribution_for(action_space)`` reads it."""
-    param_size = distribution_for(action_space).param_size
-    is_log_std = _log_std_mask(action_space)
-    assert len(is_log_std) == param_size
-    n_log_std = sum(is_log_std)
-    head_size = param_size - n_log_std
-    network = Mlp(input_size, hidden_sizes, head_size, nonlinearity, output_gain=_POLICY_GAIN)
-    if n_log_std == 0:
-        return network
-    head, log_std = iter(range(head_size)), iter(range(head_size, param_size))
-    order = [next(log_std if flag else head) for flag in is_log_std]
-    return _GaussianPolicy(network, torch.full((n_log_std,), init_log_std), order)
-
-
-def _log_std_mask(action_space: Space[Any]) -> list[bool]:
-    """Which policy parameters are log_stds: the second half of every Box's."""
-    mask = []
-    for _path, leaf in space_items(action_space):
-        size = distribution_for(leaf).param_size
-        n_log_std = size // 2 if isinstance(leaf, spaces.Box) else 0
-        mask += [False] * (size - n_log_std) + [True] * n_log_std
-    return mask
