@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from rlpyt.cli import (
     compare,
+    convert,
     dashboard,
     devices,
     doctor,
@@ -13,6 +14,7 @@ from rlpyt.cli import (
     fork,
     hashing,
     launch,
+    pack,
     plot,
     queue_commands,
     replay_capsule,
@@ -42,6 +44,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "rerun": rerun.COMMAND,
         "eval": evaluate.COMMAND,
         "hash": hashing.COMMAND,
+        "convert": convert.COMMAND,
+        "pack": pack.PACK,
+        "unpack": pack.UNPACK,
         "watch": watch.COMMAND,
         "dashboard": dashboard.COMMAND,
         "plot": plot.COMMAND,

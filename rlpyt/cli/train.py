@@ -26,7 +26,7 @@ from rlpyt.runners.ranks import launched_seat
 from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["COMMAND", "add_runner_options", "build_runner", "with_options"]
+__all__ = ["COMMAND", "add_runner_options", "build_runner", "env_of", "with_options"]
 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
@@ -127,7 +127,7 @@ def build_runner(args: argparse.Namespace, overrides: list[str]) -> BaseRunner:
     for override in overrides:
         if override.startswith(("sampler.env=", "sampler.env.id=")):
             raise RlpytError("config", override, hint="ENV is the second argument of rlpyt train")
-    runner = default_runner(args.algorithm, _env(args, overrides), args.recurrent)
+    runner = default_runner(args.algorithm, env_of(args.env, overrides), args.recurrent)
     return with_options(runner, args, overrides)
 
 
@@ -153,12 +153,12 @@ def with_options(runner: BaseRunner, args: argparse.Namespace, overrides: list[s
     return apply_overrides(runner, overrides)
 
 
-def _env(args: argparse.Namespace, overrides: list[str]) -> EnvConfig:
+def env_of(env: str, overrides: list[str]) -> EnvConfig:
     """The environment with its overrides: its spaces, which choose the defaults, may depend on
     them.
     """
     any_spaces = EnvSpaces(Discrete(2), Discrete(2))
-    draft = ALGORITHMS["ppo"](EnvConfig(id=args.env), any_spaces, "none")
+    draft = ALGORITHMS["ppo"](EnvConfig(id=env), any_spaces, "none")
     chosen = [override for override in overrides if override.startswith("sampler.env.")]
     return EnvConfig.of(apply_overrides(draft, chosen).sampler.env)
 

@@ -253,7 +253,7 @@ class FolderSource(RunSource):
             return "failed", text.removeprefix("failed").strip("()"), None, ""
         if text in ("interrupted", "preempted", "paused"):
             return "stopped", text, None, ""
-        if text == "done":
+        if text in ("done", "converted"):
             return "done", "", None, ""
         holder = self._locks.of(run_dir)
         host = str(holder.get("host", ""))

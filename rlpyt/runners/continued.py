@@ -4,6 +4,7 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.saver import read_run_state
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["train_or_continue"]
 
@@ -23,11 +24,15 @@ def train_or_continue(runner: BaseRunner, logger: Logger) -> bool:
         Whether anything was left to do.
 
     Raises:
-        RlpytError: as ``runner.train`` does.
+        RlpytError: as ``runner.train`` does; ``checkpoint``, for a converted run.
     """
     run_dir = logger.run_dir
     saved = Checkpointer(run_dir / "checkpoints").saved()
     state = read_run_state(run_dir)
+    if state == "converted":
+        what = f"{run_dir} holds parameters alone, of a run of another library"
+        hint = f"start a new run with them: rlpyt train ... --init-from {run_dir}"
+        raise RlpytError("checkpoint", what, hint=hint)
     if state in {"done", "paused"} and max(saved, default=0) >= runner.last_itr:
         how = "complete" if state == "done" else "paused there already"
         logger.text(f"{run_dir} is {how}: nothing is left to do", runner.last_itr)

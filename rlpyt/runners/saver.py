@@ -221,7 +221,7 @@ class RunState:
 
 def write_run_state(run_dir: Path, state: str) -> None:
     """Say in ``state.json`` what became of the run: running, done, paused, interrupted, preempted
-    or failed(<code>).
+    or failed(<code>); converted, where it was another library's.
 
     Raises:
         RlpytError: ``directory``, where it cannot be written.
