@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _run_new(args: argparse.Namespace, overrides: list[str]) -> int:
-    name = f"{args.algorithm}_{args.env}".replace("/", "-").replace(":", "-")
+    name = re.sub(r"[^A-Za-z0-9_.=-]+", "-", f"{args.algorithm}_{args.env}")
     run_dir: Path = args.out or default_log_dir(name) / "run_0"
     with NewRunDir(run_dir) as claim:
         try:
