@@ -1,6 +1,7 @@
 """Processes that learn together: started on this machine by the first of them, or by torchrun."""
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,7 +165,18 @@ def _wait_for_all(
 def hosted(size: int, timeout: float) -> Iterator[tuple[Seat, Store]]:
     """The first place of ``size`` on this machine, and the store through which they meet."""
     limit = timedelta(seconds=timeout)
-    store = TCPStore(_LOOPBACK, 0, size, is_master=True, timeout=limit, wait_for_workers=False)
+    # A socket of ours: the store's own would listen to every network, whatever the address.
+    listener = socket.create_server((_LOOPBACK, 0))
+    port = listener.getsockname()[1]
+    store = TCPStore(
+        _LOOPBACK,
+        port,
+        size,
+        is_master=True,
+        timeout=limit,
+        wait_for_workers=False,
+        master_listen_fd=listener.detach(),
+    )
     yield Seat(rank=0, size=size, local_rank=0, port=store.port, timeout=timeout), store
 
 

@@ -7,7 +7,7 @@ import torch
 
 
 class Payload:
-    """Pickled, it runs ``code`` on being read; what the code assigns to ``result`` is there then."""
+    """Pickled, it runs ``code`` on being read, and is what that assigns to ``result``."""
 
     def __init__(self, code: str) -> None:
         self.code = code

@@ -1,4 +1,4 @@
-"""What reads a pickle of others is shut in: no code runs unasked, and asked to, it reaches nothing."""
+"""What reads a pickle is shut in: no code runs unasked, and asked to, it reaches nothing."""
 
 import os
 import subprocess

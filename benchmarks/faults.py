@@ -1,0 +1,427 @@
+"""What becomes of a training run when something goes wrong: ours, Stable-Baselines3's, and
+Gymnasium's AsyncVectorEnv, in turn.
+
+    python benchmarks/faults.py
+    python benchmarks/faults.py --only sb3 --faults kill-worker,env-hangs --json out.json
+
+
+Needs stable-baselines3 beside rlpyt. Each pair of fault and library is a process of its own, in a
+session of its own, with two worker processes on CartPole; what is left of it is looked for, and
+ended. Linux. A process that still runs at the limit hangs.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PEERS = {
+    "rlpyt": "rlpyt: CpuSampler, PPO",
+    "sb3": "Stable-Baselines3: SubprocVecEnv, PPO",
+    "gymnasium": "Gymnasium: AsyncVectorEnv",
+}
+PACKAGES = {"rlpyt": "rlpyt", "sb3": "stable-baselines3", "gymnasium": "gymnasium"}
+FAULTS = {
+    "kill-worker": "SIGKILL to a worker",
+    "env-raises": "an environment raises ValueError",
+    "env-hangs": "an environment hangs",
+    "nan": "an observation is NaN",
+    "kill-main": "SIGKILL to the main process",
+    "terminate-main": "SIGTERM to the main process",
+    "kill-saving": "SIGKILL while a save replaces an older one",
+    "payload": "a checkpoint with code in it is loaded",
+}
+HAS_FILES = {"kill-saving", "payload"}  # Gymnasium saves nothing
+IN_ENV = {"env-raises", "env-hangs", "nan"}
+SAVES = 6  # that are killed
+DEADLINE = 10.0  # seconds that our environments may take; peers have no such setting by default
+STATE = "BENCHMARK_FAULT"
+
+
+class Outcome(NamedTuple):
+    """What became of one process."""
+
+    fault: str
+    peer: str
+    verdict: str
+    seconds: float  # from the fault to the end
+    code: int | None
+    orphans: int
+    last_line: str
+
+
+# --- in the process of a peer ------------------------------------------------------------------
+
+
+def make_env(**_kwargs: Any) -> Any:
+    """CartPole, in which the fault of the environment variable happens at step 50."""
+    import gymnasium
+    import numpy as np
+
+    fault = os.environ.get(STATE, "")
+
+    class Faulty(gymnasium.Wrapper):  # type: ignore[type-arg]  # of CartPole
+        steps = 0
+
+        def step(self, action: Any) -> Any:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            self.steps += 1
+            if self.steps == 50 and fault in IN_ENV:
+                Path(os.environ["BENCHMARK_MARK"]).touch()
+                if fault == "env-raises":
+                    raise ValueError("the environment is broken")
+                if fault == "env-hangs":
+                    time.sleep(10_000)
+                observation = np.full_like(observation, np.nan)
+            return observation, reward, terminated, truncated, info
+
+    return Faulty(gymnasium.make("CartPole-v1"))
+
+
+def run_rlpyt(folder: Path, resume: str) -> None:
+    from rlpyt.agents import PgAgent
+    from rlpyt.algos import PPO
+    from rlpyt.envs import EnvConfig
+    from rlpyt.logging import Logger
+    from rlpyt.runners import MinibatchRl
+    from rlpyt.samplers import CpuSampler
+
+    sampler = CpuSampler(
+        env=EnvConfig(id=make_env), batch_T=64, batch_B=4, n_workers=2, worker_timeout=DEADLINE
+    )
+    algo = PPO(minibatches=4, epochs=2)
+    MinibatchRl(algo=algo, agent=PgAgent(), sampler=sampler, n_steps=10**9).train(
+        Logger(folder / "run", "fault", 0, tensorboard=False, console=False)
+    )
+
+
+def run_sb3(folder: Path, resume: str) -> None:
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import SubprocVecEnv
+
+    envs = SubprocVecEnv([make_env] * 2)
+    PPO("MlpPolicy", envs, n_steps=64, batch_size=64, n_epochs=2, device="cpu").learn(10**9)
+
+
+def run_gymnasium(folder: Path, resume: str) -> None:
+    from gymnasium.vector import AsyncVectorEnv
+
+    envs = AsyncVectorEnv([make_env] * 2)
+    envs.reset(seed=0)
+    while True:
+        envs.step(envs.action_space.sample())
+
+
+def save_rlpyt(folder: Path, resume: str) -> None:
+    import torch
+
+    from rlpyt.checkpoint import Checkpointer
+
+    checkpoints = Checkpointer(folder / "checkpoints")
+    if resume:
+        checkpoints.load_latest()
+        return
+    state = {"w": torch.zeros(4_000_000)}
+    for itr in range(10**6):
+        checkpoints.save(state, itr=itr, cum_steps=itr)
+        Path(os.environ["BENCHMARK_MARK"]).touch()
+
+
+def save_sb3(folder: Path, resume: str) -> None:
+    from stable_baselines3 import PPO
+
+    if resume:
+        PPO.load(folder / "model.zip", device="cpu")
+        return
+    kwargs = {"net_arch": [1024, 1024]}
+    model = PPO("MlpPolicy", "CartPole-v1", policy_kwargs=kwargs, device="cpu")
+    while True:
+        model.save(folder / "model.zip")
+        Path(os.environ["BENCHMARK_MARK"]).touch()
+
+
+class _Payload:
+    """Pickled, it makes a file on being read."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self.path, "w")
+
+
+def load_sb3(folder: Path, resume: str) -> None:
+    import base64
+
+    import cloudpickle
+    from stable_baselines3 import PPO
+
+    model = PPO("MlpPolicy", "CartPole-v1", device="cpu")
+    model.save(folder / "model.zip")
+    import zipfile
+
+    with zipfile.ZipFile(folder / "model.zip") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    data = json.loads(files["data"])
+    code = base64.b64encode(cloudpickle.dumps(_Payload(str(folder / "canary")))).decode()
+    data["extra"] = {":type:": "x", ":serialized:": code}
+    with zipfile.ZipFile(folder / "model.zip", "w") as archive:
+        for name, content in (files | {"data": json.dumps(data).encode()}).items():
+            archive.writestr(name, content)
+    PPO.load(folder / "model.zip", device="cpu")
+
+
+def load_rlpyt(folder: Path, resume: str) -> None:
+    import torch
+
+    from rlpyt.checkpoint import Checkpointer
+
+    checkpoints = Checkpointer(folder / "checkpoints")
+    path = checkpoints.save({"w": torch.zeros(4)}, itr=0, cum_steps=0)
+    torch.save(_Payload(str(folder / "canary")), path / "arrays.safetensors")
+    checkpoints.load_latest()
+
+
+BODIES: dict[tuple[str, bool], Callable[[Path, str], None]] = {
+    ("rlpyt", False): run_rlpyt,
+    ("sb3", False): run_sb3,
+    ("gymnasium", False): run_gymnasium,
+}
+
+
+def body_of(peer: str, fault: str) -> Callable[[Path, str], None]:
+    """What the process does."""
+    if fault == "kill-saving":
+        return {"rlpyt": save_rlpyt, "sb3": save_sb3}[peer]
+    if fault == "payload":
+        return {"rlpyt": load_rlpyt, "sb3": load_sb3}[peer]
+    return BODIES[peer, False]
+
+
+# --- outside -----------------------------------------------------------------------------------
+
+
+def living() -> dict[int, tuple[int, str]]:
+    """Parent and command of every living process."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, parent = (path / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state not in "ZX":
+                command = (path / "cmdline").read_text().replace("\0", " ")
+                found[int(path.name)] = int(parent), command
+    return found
+
+
+def below(pid: int) -> dict[int, str]:
+    """All that a process has started, and what they are."""
+    processes, found = living(), {pid: ""}
+    while more := {
+        each: command
+        for each, (parent, command) in processes.items()
+        if parent in found and each not in found
+    }:
+        found |= more
+    del found[pid]
+    return found
+
+
+def workers(pid: int) -> list[int]:
+    """Of the main process, without multiprocessing's helpers: their children are the workers."""
+    helpers = ("resource_tracker", "forkserver import main")
+    found = below(pid)
+    return [each for each, command in found.items() if not any(word in command for word in helpers)]
+
+
+def processor_seconds(pids: list[int]) -> float:
+    ticks = 0
+    for pid in pids:
+        with suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def start(peer: str, fault: str, folder: Path, resume: str = "") -> subprocess.Popen[bytes]:
+    mark = str(folder / "mark")
+    environment = {**os.environ, STATE: fault, "BENCHMARK_MARK": mark, "OMP_NUM_THREADS": "1"}
+    with (folder / "errors").open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-W", "ignore", __file__, "--body", peer, fault, str(folder), resume],
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (now := true()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return now
+
+
+def is_at_work(process: subprocess.Popen[bytes]) -> bool:
+    """Two workers there, and each busy beyond its start: they step environments."""
+    found = workers(process.pid)
+    first = processor_seconds(found)
+    time.sleep(2.0)
+    return len(found) >= 2 and found == workers(process.pid) and processor_seconds(found) > first
+
+
+def end(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def last_line(folder: Path) -> str:
+    lines = (folder / "errors").read_text(errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else ""
+
+
+def inject(peer: str, fault: str, folder: Path, limit: float) -> Outcome:
+    """One run, from its start to what is left of it."""
+    process = start(peer, fault, folder)
+    started: dict[int, str] = {}
+    try:
+        if fault in IN_ENV:
+            ready = wait_until((folder / "mark").exists, 120)
+        else:
+            ready = wait_until(lambda: is_at_work(process), 120)
+        if not ready:
+            return Outcome(fault, peer, "did not start", 0.0, process.poll(), 0, last_line(folder))
+        started = below(process.pid)
+        at_work = set(workers(process.pid))
+        began = time.monotonic()
+        if fault == "kill-worker":
+            os.kill(max(at_work), signal.SIGKILL)
+        elif fault == "kill-main":
+            process.kill()
+        elif fault == "terminate-main":
+            process.terminate()
+        ended = wait_until(lambda: process.poll() is not None, limit)
+        seconds = time.monotonic() - began
+        wait_until(lambda: not at_work & living().keys(), 5.0 if ended else 0.0)
+        orphans = len(at_work & living().keys()) if ended else 0
+        verdict = _verdict(fault, ended, orphans, process.poll())
+        return Outcome(fault, peer, verdict, seconds, process.poll(), orphans, last_line(folder))
+    finally:
+        end({process.pid, *below(process.pid), *(started.keys() & living().keys())})
+        process.wait()
+
+
+def _verdict(fault: str, ended: bool, orphans: int, code: int | None) -> str:
+    if not ended:
+        return "goes on, unnoticed" if fault == "nan" else "hangs"
+    if orphans:
+        return f"ends, {orphans} workers left behind"
+    return "ends" if code == 0 or fault.endswith("-main") else "ends with an error"
+
+
+def kill_saving(peer: str, folder: Path) -> Outcome:
+    """Saves over an older one, each killed at another moment, and then read."""
+    lost, began = 0, time.monotonic()
+    for turn in range(SAVES):
+        (folder / "mark").unlink(missing_ok=True)
+        process = start(peer, "kill-saving", folder)
+        wait_until((folder / "mark").exists, 120)
+        time.sleep(0.05 + 0.037 * turn)
+        end([process.pid])
+        process.wait()
+        lost += start(peer, "kill-saving", folder, "resume").wait() != 0
+    seconds = time.monotonic() - began
+    verdict = f"{lost} of {SAVES} files destroyed" if lost else f"readable after {SAVES} of {SAVES}"
+    return Outcome("kill-saving", peer, verdict, seconds, None, 0, last_line(folder))
+
+
+def load_payload(peer: str, folder: Path) -> Outcome:
+    began = time.monotonic()
+    process = start(peer, "payload", folder)
+    code = process.wait()
+    ran = (folder / "canary").exists()
+    verdict = "the code is run" if ran else "refused" if code else "loaded without it"
+    seconds = time.monotonic() - began
+    return Outcome("payload", peer, verdict, seconds, code, 0, last_line(folder))
+
+
+def measure(peer: str, fault: str, limit: float) -> Outcome:
+    """One cell of the table."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+        folder = Path(name)
+        if fault == "kill-saving":
+            return kill_saving(peer, folder)
+        if fault == "payload":
+            return load_payload(peer, folder)
+        return inject(peer, fault, folder, limit)
+
+
+def version(peer: str) -> str:
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(PACKAGES[peer])
+    return "of this checkout" if peer == "rlpyt" else ""
+
+
+def table(outcomes: list[Outcome], peers: list[str], limit: float) -> str:
+    """For the documentation."""
+    shown = {(each.fault, each.peer): each for each in outcomes}
+    heads = [f"{PEERS[peer]} ({version(peer)})" for peer in peers]
+    lines = [f"| fault | {' | '.join(heads)} |", f"|---{'|---' * len(peers)}|"]
+    for fault in dict.fromkeys(each.fault for each in outcomes):
+        cells = []
+        for peer in peers:
+            found = shown.get((fault, peer))
+            cell = "-" if found is None else found.verdict
+            if found is not None and fault not in HAS_FILES and cell.startswith("ends"):
+                cell += f", {found.seconds:.0f} s"
+            if found is not None and cell.startswith(("ends with", "refused")):
+                cell += f": `{found.last_line[:110].replace('|', '/')}`"
+            cells.append(cell)
+        lines.append(f"| {FAULTS[fault]} | {' | '.join(cells)} |")
+    return "\n".join(
+        [*lines, "", f"Hanging is running {limit:g} s after the fault. {date.today()}."]
+    )
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--body"]:
+        peer, fault, folder, resume = sys.argv[2:6]
+        body_of(peer, fault)(Path(folder), resume)
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default=",".join(PEERS), help="peers, by comma")
+    parser.add_argument("--faults", default=",".join(FAULTS), help="faults, by comma")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds until it hangs")
+    parser.add_argument("--json", type=Path, help="write all outcomes there")
+    args = parser.parse_args()
+    peers = [peer for peer in args.only.split(",") if version(peer)]
+    for peer in sorted(set(args.only.split(",")) - set(peers)):
+        print(f"{peer} is not installed, and left out", file=sys.stderr)
+    outcomes = []
+    for fault in args.faults.split(","):
+        for peer in peers:
+            if peer == "gymnasium" and fault in HAS_FILES:
+                continue
+            outcomes.append(measure(peer, fault, args.limit))
+            print(outcomes[-1], file=sys.stderr, flush=True)
+            if args.json is not None:
+                versions = {each: version(each) for each in peers}
+                rows = [each._asdict() for each in outcomes]
+                content = {"date": str(date.today()), "versions": versions, "outcomes": rows}
+                args.json.write_text(json.dumps(content, indent=1) + "\n")
+    print(table(outcomes, peers, args.limit))
+
+
+if __name__ == "__main__":
+    main()
