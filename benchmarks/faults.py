@@ -238,9 +238,13 @@ def below(pid: int) -> dict[int, str]:
 
 def workers(pid: int) -> list[int]:
     """Of the main process, without multiprocessing's helpers: their children are the workers."""
-    helpers = ("resource_tracker", "forkserver import main")
-    found = below(pid)
-    return [each for each, command in found.items() if not any(word in command for word in helpers)]
+    processes = living()
+    return [
+        each
+        for each, command in below(pid).items()
+        if "resource_tracker" not in command
+        and not ("forkserver" in command and processes.get(each, (0, ""))[0] == pid)
+    ]
 
 
 def processor_seconds(pids: list[int]) -> float:
@@ -277,7 +281,11 @@ def is_at_work(process: subprocess.Popen[bytes]) -> bool:
     found = workers(process.pid)
     first = processor_seconds(found)
     time.sleep(2.0)
-    return len(found) >= 2 and found == workers(process.pid) and processor_seconds(found) > first
+    return (
+        len(found) >= 2
+        and set(found) == set(workers(process.pid))
+        and processor_seconds(found) > first
+    )
 
 
 def end(pids: Iterable[int]) -> None:

@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         what = "WARNING: --allow-pickle runs whatever code is in"
         print(f"{what} {args.file}; it is shut in, but trust is better", file=sys.stderr)
     foreign = read_foreign(
-        args.kind, args.file, allow_pickle=args.allow_pickle, confined=not args.no_sandbox
+        args.kind, args.file, run_code=args.allow_pickle, confined=not args.no_sandbox
     )
     nonlinearity = args.nonlinearity or foreign.nonlinearity
     plan = plan_of(args.kind, Source(foreign.tensors, args.file), nonlinearity)

@@ -66,7 +66,7 @@ def main() -> int:
         signal.alarm(request["seconds"])
     _limit(request)
     sys.path[:] = request["path"]
-    return _convert(bool(request["allow_pickle"]))
+    return _convert(bool(request["run_code"]))
 
 
 def _watch(inside: int, seconds: int) -> int:
@@ -178,7 +178,7 @@ def _limit(request: dict[str, Any]) -> None:
         resource.setrlimit(kind, (most, most))
 
 
-def _convert(allow_pickle: bool) -> int:
+def _convert(run_code: bool) -> int:
     """From standard input to standard output."""
     import pickle  # only here, for the error that torch gives
 
@@ -189,7 +189,7 @@ def _convert(allow_pickle: bool) -> int:
     numbers: dict[str, Any] = {}
     try:
         with os.fdopen(0, "rb") as file:
-            loaded = torch.load(file, map_location="cpu", weights_only=not allow_pickle)
+            loaded = torch.load(file, map_location="cpu", weights_only=not run_code)
         _collect(loaded, (), tensors, numbers)
         plain = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
         content = save(plain, metadata={"numbers": json.dumps(numbers)})

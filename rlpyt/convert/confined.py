@@ -40,23 +40,23 @@ class ForeignFile:
 
 
 def read_confined(
-    path: Path, *, allow_pickle: bool = False, confined: bool = True, seconds: int = _SECONDS
+    path: Path, *, run_code: bool = False, confined: bool = True, seconds: int = _SECONDS
 ) -> ForeignFile:
     """What ``torch.save`` has written to ``path``: nested dicts of tensors and numbers.
 
     Args:
         path: the file.
-        allow_pickle: let the file call any code there is, which may do whatever the confinement
+        run_code: let the file call any code there is, which may do whatever the confinement
             leaves it; else only tensors and plain containers are made of it.
         confined: False: where this system cannot shut a process in, read tensors and plain
-            containers all the same. Never with ``allow_pickle``.
+            containers all the same. Never with ``run_code``.
         seconds: that it may take.
 
     Raises:
         RlpytError: ``convert``, where the file is not that, or takes too long or too much memory;
             ``sandbox``, where this system cannot shut a process in.
     """
-    if allow_pickle and not confined:
+    if run_code and not confined:
         what = "code of the file would run with all of your rights"
         hint = "leave out --allow-pickle, or --no-sandbox"
         raise RlpytError("sandbox", what, where=str(path), hint=hint)
@@ -73,7 +73,7 @@ def read_confined(
         size = copy.tell()
         copy.seek(0)
         request = {
-            "allow_pickle": allow_pickle,
+            "run_code": run_code,
             "confined": confined,
             "seconds": seconds,
             "memory": _LEAST_MEMORY + 6 * size,

@@ -39,7 +39,7 @@ class Foreign:
     nonlinearity: Nonlinearity | None = None  # None: not known
 
 
-def read_foreign(kind: str, path: Path, *, allow_pickle: bool, confined: bool) -> Foreign:
+def read_foreign(kind: str, path: Path, *, run_code: bool, confined: bool) -> Foreign:
     """What is in the file at ``path``, of this ``kind``: ``sb3`` (the zip of ``model.save``),
     ``cleanrl`` (a ``state_dict``), or ``rlpyt`` (a snapshot such as ``params.pkl``).
 
@@ -48,8 +48,8 @@ def read_foreign(kind: str, path: Path, *, allow_pickle: bool, confined: bool) -
             cannot be read safely.
     """
     if kind == "sb3":
-        return _sb3(path, allow_pickle=allow_pickle, confined=confined)
-    found = read_confined(path, allow_pickle=allow_pickle, confined=confined)
+        return _sb3(path, run_code=run_code, confined=confined)
+    found = read_confined(path, run_code=run_code, confined=confined)
     if kind == "cleanrl":
         return Foreign(tensors=found.tensors)
     tensors = {
@@ -63,7 +63,7 @@ def read_foreign(kind: str, path: Path, *, allow_pickle: bool, confined: bool) -
     return Foreign(tensors=tensors, cum_steps=_count(found.numbers.get("cum_steps")))
 
 
-def _sb3(path: Path, *, allow_pickle: bool, confined: bool) -> Foreign:
+def _sb3(path: Path, *, run_code: bool, confined: bool) -> Foreign:
     with (
         tempfile.TemporaryDirectory(prefix="rlpyt-convert-") as folder,
         unpacked(path, Path(folder), _LIMITS) as files,
@@ -73,7 +73,7 @@ def _sb3(path: Path, *, allow_pickle: bool, confined: bool) -> Foreign:
             hint = "give the file that model.save(...) wrote"
             raise convert_error("it holds no policy.pth", path, hint)
         data = _data(files / "data")
-        found = read_confined(policy, allow_pickle=allow_pickle, confined=confined)
+        found = read_confined(policy, run_code=run_code, confined=confined)
     gamma = data.get("gamma")
     return Foreign(
         tensors=found.tensors,

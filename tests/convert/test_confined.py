@@ -92,7 +92,7 @@ def test_code_that_is_let_run_reaches_nothing(
     theirs.write_text("x")
     code = _TRY.format(folder=str(tmp_path), pid=os.getpid())
     path = save_payload(tmp_path / "a.pt", code, w=torch.ones(2))
-    found = read_confined(path, allow_pickle=True)
+    found = read_confined(path, run_code=True)
     result = {name.removeprefix("payload/"): number for name, number in found.numbers.items()}
     read_only, not_permitted, no_process = 30, 1, 3
     assert result.pop("processes") <= 1
@@ -119,7 +119,7 @@ def test_code_that_does_not_end_is_ended_with_all_that_it_started(tmp_path: Path
     path = save_payload(tmp_path / "a.pt", code)
     start = time.monotonic()
     with pytest.raises(RlpytError, match="has taken 8 seconds, and was ended"):
-        read_confined(path, allow_pickle=True, seconds=8)
+        read_confined(path, run_code=True, seconds=8)
     assert time.monotonic() - start < 8 + confined._PATIENCE
 
 
@@ -140,7 +140,7 @@ def test_without_a_sandbox_nothing_is_read(tmp_path: Path, monkeypatch) -> None:
 def test_code_never_runs_outside_of_one(tmp_path: Path) -> None:
     path = save_payload(tmp_path / "a.pt", f"open({str(tmp_path / 'canary')!r}, 'w')")
     with pytest.raises(RlpytError, match="with all of your rights"):
-        read_confined(path, allow_pickle=True, confined=False)
+        read_confined(path, run_code=True, confined=False)
     with pytest.raises(RlpytError, match="holds more than tensors"):
         read_confined(path, confined=False)
     assert not (tmp_path / "canary").exists()
