@@ -1,7 +1,6 @@
 """``rlpyt rerun``: train once more what a run directory describes, and compare."""
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,20 +14,18 @@ from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.command import RUN_ERROR, Command
 from rlpyt.cli.rundir import NewRunDir, draw_curve, find_run, load_params, load_runner, was_stopped
 from rlpyt.cli.then_and_now import difference_table, differences, ways_back
+from rlpyt.evaluation.same_run import read_rows, row_difference
 from rlpyt.logging.lineage import read_lineage
 from rlpyt.logging.logger import Logger
 from rlpyt.logging.provenance import PROVENANCE, read_sessions
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.ranks import launched_seat
-from rlpyt.runners.records import TIME_COLUMNS
 from rlpyt.utils.config import config_dict
 from rlpyt.utils.device import resolve_device
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.provenance import describe_session
 
 __all__ = ["COMMAND"]
-
-_STEPS = "Diagnostics/CumSteps"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -140,34 +137,22 @@ def _session_now(runner: BaseRunner) -> Mapping[str, Any]:
 
 def _first_difference(run_dir: Path, out: Path) -> str | None:
     """Where the rerun's rows are first not what the run's were, time measurements aside."""
-    before, after = _rows(run_dir), _rows(out)
-    names = list(dict.fromkeys(key for row in (*before[:1], *after[:1]) for key in row))
-    for number, (then, now) in enumerate(zip(before, after, strict=False), 1):
-        for name in names:
-            cells = then.get(name, "nan"), now.get(name, "nan")
-            if name not in TIME_COLUMNS and cells[0] != cells[1]:
-                steps = f" ({int(float(then[_STEPS])):,} steps)" if _STEPS in then else ""
-                return (
-                    f"differs first in row {number}{steps}, {name}: {cells[0]} then, {cells[1]} now"
-                )
-    if len(before) > len(after):
-        return f"differs: {run_dir} has {len(before)} rows, {out} {len(after)}"
+    found = row_difference(run_dir, out)
+    if found is not None:
+        steps = f" ({found.steps:,} steps)" if found.steps is not None else ""
+        values = f"{found.one} then, {found.other} now"
+        return f"differs first in row {found.row}{steps}, {found.column}: {values}"
+    before, after = len(read_rows(run_dir)), len(read_rows(out))
+    if before > after:
+        return f"differs: {run_dir} has {before} rows, {out} {after}"
     return None
 
 
 def _identical(run_dir: Path, out: Path) -> str:
-    before, after = len(_rows(run_dir)), len(_rows(out))
+    before, after = len(read_rows(run_dir)), len(read_rows(out))
     if before == after:
         return f"identical: {before} rows"
     return f"identical: {before} rows; {run_dir} has no more, the rerun has {after}"
-
-
-def _rows(run_dir: Path) -> list[dict[str, str]]:
-    path = run_dir / "progress.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @contextmanager
