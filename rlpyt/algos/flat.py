@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["flatten", "padded", "view_as"]
+__all__ = ["flatten", "named_parts", "padded", "view_as"]
 
 _ALIGNMENT = 64  # bytes, as torch allocates
 
@@ -30,6 +30,18 @@ def flatten(model: nn.Module) -> tuple[Tensor, Tensor]:
         parameter.grad = view_as(gradients, parameter)
         parameter.data = view
     return vector.requires_grad_(), gradient
+
+
+def named_parts(model: nn.Module, vector: Tensor) -> dict[str, Tensor]:
+    """What :func:`flatten` has made of ``model``, or its gradient, parameter by parameter; as
+    "vector" where that is of more than is trainable now.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    sizes = [padded(parameter) for _name, parameter in named]
+    if sum(sizes) != vector.numel():
+        return {"vector": vector}
+    parts = zip(named, torch.split(vector.detach(), sizes), strict=True)
+    return {name: view_as(part, parameter) for (name, parameter), part in parts}
 
 
 def view_as(part: Tensor, parameter: Tensor) -> Tensor:

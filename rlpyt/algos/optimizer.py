@@ -7,6 +7,7 @@ tensor. For optimizers that work element by element this is the same update to t
 the order of the norm's sum. The few numbers between parameters are and stay zero.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, final
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 from torch.nn.parallel import DistributedDataParallel
 
-from rlpyt.algos.flat import flatten, padded, view_as
+from rlpyt.algos.failed_update import FailedUpdateError
+from rlpyt.algos.flat import flatten, named_parts, padded, view_as
 from rlpyt.algos.traced_gradient import TracedGradient
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
@@ -80,18 +82,19 @@ class GradientStep:
         with its own loss and optimizer, may share it, and a loss may leave parameters out. Their
         gradients are exchanged after backward.
         """
-        self._model = model
+        self.model = model
         if precision != "float32":
             loss = _in_precision(loss, precision, next(model.parameters()).device)
         self._loss = loss
         self._clip = clip_grad_norm
+        self._n_steps = 0  # of this process
         self._world = world or World()
         self.vector, self._gradient = flat or flatten(model)
         chosen = checked_arguments(OptimCls, optim_kwargs or {}, "algo.optim_kwargs", positional=1)
         self.optimizer = build_optimizer(OptimCls, self.vector, chosen)
         by_compiler = compile is True or compile == "graphs"
         self._compiled = self._compile(graphs=compile == "graphs") if by_compiler else None
-        self._traced = TracedGradient(model, loss, self._eager) if compile == "trace" else None
+        self._traced = TracedGradient(model, loss, self.eager) if compile == "trace" else None
         self._is_proven = False  # whether it was compiled once
         self._total: Callable[..., Loss] = loss
         may_overlap = compile is False and flat is None
@@ -107,11 +110,11 @@ class GradientStep:
             self._world.broadcast_(self.vector.detach())
 
     def _compile(self, *, graphs: bool) -> Callable[..., Any]:
-        named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
+        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         names = [f"model.{name}" for name, _p in named]
         parameters = [parameter.detach() for _name, parameter in named]
         sizes = [padded(parameter) for parameter in parameters]
-        module = _LossModule(self._model, self._loss)
+        module = _LossModule(self.model, self._loss)
 
         def loss_of(vector: Tensor, *args: Any) -> Loss:
             parts = torch.split(vector, sizes)
@@ -148,6 +151,10 @@ class GradientStep:
     ) -> tuple[Any, Tensor]:
         """One update. Returns what ``loss`` reports, and the gradient's norm before clipping (a
         scalar tensor). ``share`` [] is what this process's loss counts for, None: 1.
+
+        Raises:
+            RlpytError: ``diverged``, on a CPU, where the gradient is not finite; nothing is changed
+                then, and :class:`FailedUpdateError` is its cause.
         """
         compiled = self._compiled and self._compiled_gradient(*args)
         if compiled:
@@ -160,14 +167,19 @@ class GradientStep:
             if self._traced is not None:
                 report = self._traced.compute(*args)
             else:
-                report = self._eager(*args, share=share if self._overlaps else None)
+                report = self.eager(*args, share=share if self._overlaps else None)
             is_mean = self._overlaps or self._world.size == 1
             norm = self._clipped(gradient) if is_mean else self._exchange(gradient, share)
+        self._n_steps += 1
+        if norm.device.type == "cpu" and not math.isfinite(norm.item()):  # elsewhere it would wait
+            failed = FailedUpdateError(self, learning_rate, args, share, self._n_steps)
+            parts = (named_parts(self.model, each) for each in (self.vector, gradient))
+            raise failed.error(norm.item(), *parts, report)
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.step()
         return report, norm
 
-    def _eager(self, *args: Any, share: Tensor | None = None) -> Any:
+    def eager(self, *args: Any, share: Tensor | None = None) -> Any:
         """Write the gradient; returns the report."""
         self._gradient.zero_()
         try:
@@ -206,7 +218,7 @@ class GradientStep:
         except Exception as error:  # whatever the compiler raises; the loss's own errors come again
             first = str(error).strip().partition("\n")[0]
             warnings.warn(
-                f"algo.compile=True: {type(self._model).__name__} cannot be compiled here "
+                f"algo.compile=True: {type(self.model).__name__} cannot be compiled here "
                 f"({type(error).__name__}: {first}); it learns without",
                 RuntimeWarning,
                 stacklevel=4,

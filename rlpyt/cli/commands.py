@@ -18,11 +18,14 @@ from rlpyt.cli import (
     plot,
     queue_commands,
     replay_capsule,
+    replay_update,
+    repro,
     rerun,
     resume,
     rewind,
     search,
     train,
+    verify,
     watch,
 )
 from rlpyt.cli.command import Command
@@ -42,6 +45,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "retry": queue_commands.RETRY,
         "requeue": queue_commands.REQUEUE,
         "rerun": rerun.COMMAND,
+        "repro": repro.COMMAND,
+        "verify": verify.COMMAND,
         "eval": evaluate.COMMAND,
         "hash": hashing.COMMAND,
         "convert": convert.COMMAND,
@@ -55,6 +60,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "devices": devices.COMMAND,
         "env-check": env_check.COMMAND,
         "replay-capsule": replay_capsule.COMMAND,
+        "replay-update": replay_update.COMMAND,
     }
 )
 """Name to command, in the order of the help page."""

@@ -12,7 +12,15 @@ import torch
 
 from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.command import RUN_ERROR, Command
-from rlpyt.cli.rundir import NewRunDir, draw_curve, find_run, load_params, load_runner, was_stopped
+from rlpyt.cli.rundir import (
+    NewRunDir,
+    draw_curve,
+    find_run,
+    has_evidence,
+    load_params,
+    load_runner,
+    was_stopped,
+)
 from rlpyt.cli.then_and_now import difference_table, differences, ways_back
 from rlpyt.evaluation.same_run import read_rows, row_difference
 from rlpyt.logging.lineage import read_lineage
@@ -25,7 +33,7 @@ from rlpyt.utils.device import resolve_device
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.provenance import describe_session
 
-__all__ = ["COMMAND"]
+__all__ = ["COMMAND", "code_importable"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +53,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     run_dir = find_run(args.run_dir)
     sessions = read_sessions(run_dir)
-    with _code_importable(sessions):
+    with code_importable(sessions):
         runner = load_runner(run_dir)
         launched = launched_seat(1.0)
         if launched is not None and launched.rank:  # the first process of torchrun does the rest
@@ -88,7 +96,7 @@ def _train(
             logger.text(difference or _identical(run_dir, out), runner.n_itr)
             return difference is None
         finally:
-            claim.begun = runner.cum_steps > 0 or was_stopped(out) or (out / "capsules").exists()
+            claim.begun = runner.cum_steps > 0 or was_stopped(out) or has_evidence(out)
             logger.close()
 
 
@@ -156,7 +164,7 @@ def _identical(run_dir: Path, out: Path) -> str:
 
 
 @contextmanager
-def _code_importable(sessions: list[dict[str, Any]]) -> Iterator[None]:
+def code_importable(sessions: list[dict[str, Any]]) -> Iterator[None]:
     """Modules of the folder where the user's code was can be imported, as then."""
     folders = [each.get("folder", "") for each in sessions]
     folders = [each for each in folders if each not in sys.path and Path(each).is_dir() and each]

@@ -23,6 +23,7 @@ __all__ = [
     "checkpoints_of",
     "draw_curve",
     "find_run",
+    "has_evidence",
     "load_params",
     "load_runner",
     "was_stopped",
@@ -177,3 +178,8 @@ def was_stopped(run_dir: Path) -> bool:
     """Whether a signal ended the run there, and left a checkpoint to go on from."""
     stopped = read_run_state(run_dir) in {"interrupted", "preempted"}
     return stopped and (run_dir / "checkpoints").is_dir()
+
+
+def has_evidence(run_dir: Path) -> bool:
+    """Whether something failed there that can be made to happen again."""
+    return any((run_dir / name).exists() for name in ("capsules", "failed_updates"))

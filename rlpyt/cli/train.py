@@ -14,7 +14,7 @@ from rlpyt.cli.command import USAGE_ERROR, Command, print_error
 from rlpyt.cli.init_from import add_init_options, with_init
 from rlpyt.cli.presets.registry import ALGORITHMS, check_algorithm, default_runner
 from rlpyt.cli.resume import continue_run
-from rlpyt.cli.rundir import NewRunDir, draw_curve, was_stopped
+from rlpyt.cli.rundir import NewRunDir, draw_curve, has_evidence, was_stopped
 from rlpyt.cli.runners import add_parallel_options, chosen_runner
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.data import EnvSpaces
@@ -112,8 +112,8 @@ def _run_new(args: argparse.Namespace, overrides: list[str]) -> int:
                 logger.text(draw_curve(run_dir), runner.n_itr)
             logger.text(f"evaluate it with `rlpyt eval {run_dir}`", runner.n_itr)
         finally:
-            capsules = (run_dir / "capsules").exists()
-            claim.begun = runner.cum_steps > 0 or was_stopped(run_dir) or capsules
+            is_told = was_stopped(run_dir) or has_evidence(run_dir)
+            claim.begun = runner.cum_steps > 0 or is_told
             logger.close()
     return 0
 

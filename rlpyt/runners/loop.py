@@ -10,12 +10,12 @@ import torch
 
 from rlpyt.checkpoint.lock import RunLock
 from rlpyt.data import BatchSpec
-from rlpyt.envs.capsule import with_capsule
 from rlpyt.logging.logger import Logger
 from rlpyt.logging.progress import ProgressBar
 from rlpyt.runners.announce import announce, check_ranks_agree, log_settings
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.checkpoints import RunCheckpoints
+from rlpyt.runners.failed_update import with_evidence
 from rlpyt.runners.init_from import read_origin
 from rlpyt.runners.records import RunRecords
 from rlpyt.runners.saver import RunState
@@ -135,7 +135,7 @@ class TrainingLoop:
         try:
             yield
         except RlpytError as error:
-            told = with_capsule(error, logger.run_dir / "capsules")
+            told = with_evidence(error, self._runner, self._itr, logger.run_dir)
             trace = "".join(traceback.format_exception(told.with_traceback(None)))
             logger.text(f"{told}\n{trace}", self._itr, show=False)
             raise told from error.__cause__

@@ -10,56 +10,54 @@ Cells = dict[str, dict[str, dict[str, str | None]]]
 
 _HEAD = f"""# Exactness
 
-Which runs are equal to the last bit: parameters, optimizers, replay, priorities, generators, normalisers, the state of
-every environment, and the rows of `progress.csv` but for measurements of time. This page is written by
+Which runs are equal to the last bit: parameters, optimizers, replay, priorities, generators,
+normalisers, the state of every environment, and the rows of `progress.csv` but for measurements of
+time. This page is written by
 
 ```bash
 python scripts/exactness
 ```
 
-which trains each cell for real: every preset of `rlpyt train`, small, {N_ITR} iterations of 64 steps, eight
-environments in groups of two whose episodes end anywhere. Two runs of your own are compared by `rlpyt repro`
-([more](reproduce.md)).
+which trains each cell for real: every preset of `rlpyt train`, small, {N_ITR} iterations of 64
+steps, eight environments in groups of two whose episodes end anywhere. Two runs of your own are
+compared by `rlpyt repro` ([more](reproduce.md)).
 
-| | what is equal |
-|---|---|
-| 1 | half of a run, resumed to its end, and the whole run |
-| 2 | a run that is resumed at random iterations, in the middle of episodes, and the whole one: at {STOPS["plain"]} of them where a sampler has workers or none, {STOPS["lockstep"]} with `--async`, {STOPS["ranks"]} with two ranks |
-| 3 | two runs with the same seed |
-| 4 | the run under this sampler, and under the serial one |
-| 5 | the run with its sampler in a process of its own, in lockstep, and in one process |
-| 6 | parameters and optimizers of two processes that learn together |
-| 8 | a run that saves after every iteration, and one that saves at its end only |
+- **1**: half of a run, resumed to its end, is the whole run.
+- **2**: a run resumed at random iterations, in the middle of episodes, is the whole one:
+  {STOPS["plain"]} of them, {STOPS["lockstep"]} with `--async`, {STOPS["ranks"]} with two ranks.
+- **3**: two runs with the same seed are one.
+- **4**: under this sampler it is the run under the serial one.
+- **5**: with its sampler in a process of its own, in lockstep, it is the run in one process.
+- **6**: two processes that learn together have the same parameters and optimizers.
+- **8**: a run that saves after every iteration is one that saves at its end only.
 
-A number in a cell: it holds. ~~Struck out~~: it does not, and below the table stands what differs. A letter: there is no
-such cell.
+A number in a cell: it holds. ~~Struck out~~: it does not, and what differs stands below. Letters:
 
-- `p`: learns from what its present parameters have sampled; `AsyncRl` refuses it, but for lockstep.
+- `p`: there is no such cell: it learns from what its present parameters have sampled, and `AsyncRl`
+  refuses it, but for lockstep.
+- `?`: not run yet.
 
-E7, that a run goes on exactly after it was interrupted (F12), asked to end (F14), killed (F15) or killed while it saved
-(F16), is shown by killing: `tests/reliability/test_signals.py`, `tests/runners/test_resume.py` and
-`tests/checkpoint/test_checkpoint_kill.py`. That two processes with half a batch each learn what one does with
-the whole, to 1e-6, is shown for PPO, DQN and SAC: `tests/runners/test_world_parity.py`.
+E7, that a run goes on exactly after it was interrupted (F12), asked to end (F14), killed (F15) or
+killed while it saved (F16), is shown by killing: `tests/reliability/test_signals.py`,
+`tests/runners/test_resume.py`, `tests/checkpoint/test_checkpoint_kill.py`. That two processes with
+half a batch each learn what one does with the whole, to 1e-6, is shown for PPO, DQN and SAC:
+`tests/runners/test_world_parity.py`.
 
 """
 
 
 def page(cells: Cells) -> str:
-    """The page, in Markdown.
-
-    Raises:
-        KeyError: for a cell that should be full and is empty.
-    """
+    """The page, in Markdown; a question mark where a cell was not run."""
     titles = [column.title for column in COLUMNS.values()]
     lines = [f"| algorithm | replay or memory | {' | '.join(titles)} |"]
     lines.append("|---" * (len(titles) + 2) + "|")
     wrong = []
     for row in ROWS:
-        shown = [why_not(row, column) or _shown(cells[str(row)][column]) for column in COLUMNS]
+        shown = [why_not(row, column) or _shown(cells, row, column) for column in COLUMNS]
         lines.append(f"| {row.algorithm} | {_variant(row)} | {' | '.join(shown)} |")
         wrong += [
             f"- {row}, {COLUMNS[column].title}, {name}: {told}"
-            for column, found in cells[str(row)].items()
+            for column, found in cells.get(str(row), {}).items()
             for name, told in found.items()
             if told is not None
         ]
@@ -70,6 +68,7 @@ def _variant(row: Row) -> str:
     return {"batch": "-"}.get(row.variant, row.variant)
 
 
-def _shown(found: dict[str, str | None]) -> str:
+def _shown(cells: Cells, row: Row, column: str) -> str:
+    found = cells.get(str(row), {}).get(column, {})
     parts = [name[1:] if told is None else f"~~{name[1:]}~~" for name, told in found.items()]
-    return " ".join(parts)
+    return " ".join(parts) or "?"

@@ -67,7 +67,7 @@ def small_runner(row: Row) -> MinibatchRl:
         return _pearl()
     kind = _kind(row.algorithm)
     env = EnvConfig(id="rlpyt.envs.identity:Identity", kwargs={"kind": kind, "end_chance": 0.1})
-    has_memory = row.variant == "lstm" or row.variant == "sequences" and row.algorithm != "r2d1"
+    has_memory = row.variant == "lstm" or (row.variant == "sequences" and row.algorithm != "r2d1")
     made = default_runner(row.algorithm, env, "lstm" if has_memory else "none")
     return replace(
         made,
@@ -85,7 +85,7 @@ def _length() -> dict[str, Any]:
 def _kind(algorithm: str) -> str:
     if algorithm in ("drqv2", "rad_sac"):
         return "pixels"
-    continuous = ("ddpg", "td3", "sac", "redq", "tqc", "crossq")
+    continuous = ("ddpg", "td3", "sac", "redq", "tqc", "crossq", "drac", "drdaac")
     return "continuous" if algorithm in continuous else "discrete"
 
 

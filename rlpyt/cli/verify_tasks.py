@@ -1,0 +1,202 @@
+"""What ``rlpyt verify`` trains: for every algorithm a task of seconds, and for some a known one of
+minutes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, final
+
+from rlpyt.agents.arms import ArmAgent
+from rlpyt.agents.dqn import DqnAgent
+from rlpyt.agents.pearl import PearlAgent
+from rlpyt.agents.qpg import QpgAgent
+from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.qpg.base import QpgAlgorithm
+from rlpyt.cli.presets import ALGORITHMS, default_runner
+from rlpyt.envs.build import EnvConfig
+from rlpyt.envs.identity import PIXEL_FRAMES
+from rlpyt.envs.trials import TRIAL_INFO_KEYS
+from rlpyt.replays.frames import FrameStorage
+from rlpyt.replays.replay import ReplayBuffer
+from rlpyt.replays.tasks import TaskReplay
+from rlpyt.runners.evaluator import Evaluator
+from rlpyt.runners.minibatch_rl import MinibatchRl
+
+__all__ = ["FULL_TASKS", "QUICK_TASKS", "Task"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Something to learn, and how far its score may lie below what was seen."""
+
+    name: str
+    build: Callable[[], MinibatchRl]
+    slack: float  # a tenth of the way from a random policy's score to the best, or so
+    evaluator: Evaluator
+
+
+_CONTINUOUS = frozenset({"crossq", "ddpg", "redq", "sac", "td3", "tqc"})
+_PIXELS = frozenset({"drqv2", "rad_sac"})
+_STEPS: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("a2c", "impala"), 16_000),
+        **dict.fromkeys(("agent57", "ngu", "r2d1"), 6_000),
+        **dict.fromkeys(_CONTINUOUS, 2_000),
+        **dict.fromkeys(_PIXELS, 1_200),
+    }
+)
+_RATES: Mapping[str, float] = MappingProxyType({"a2c": 1e-2, "impala": 1e-2, "crossq": 1e-3})
+
+
+def _quick_task(algorithm: str) -> Task:
+    if algorithm == "pearl":
+        episodes = Evaluator(episodes=10, n_envs=10, greedy=False, env=_trials("evaluation"))
+        name = "trials of point_robot"
+        return Task(name=name, build=_quick_pearl, slack=10.0, evaluator=episodes)
+    kind = _kind(algorithm)
+    # At random: 2.5 of 10 right, or 10 squared distances of 2/3 on average.
+    slack = 0.75 if kind == "discrete" else 0.67
+    build = partial(_quick_runner, algorithm)
+    evaluator = Evaluator(episodes=100, n_envs=20)
+    return Task(name=f"name what is seen ({kind})", build=build, slack=slack, evaluator=evaluator)
+
+
+def _kind(algorithm: str) -> str:
+    if algorithm in _PIXELS:
+        return "pixels"
+    return "continuous" if algorithm in (*_CONTINUOUS, "drac", "drdaac") else "discrete"
+
+
+def _quick_runner(algorithm: str) -> MinibatchRl:
+    """The preset with small networks, quick rates, and little to look ahead to."""
+    kind = _kind(algorithm)
+    env = EnvConfig(id="rlpyt.envs.identity:Identity", kwargs={"kind": kind})
+    made = default_runner(algorithm, env)
+    T, B = (16, 8) if made.algo.bootstrap_value or algorithm == "pqn" else (4, 4)
+    return replace(
+        made,
+        algo=_quick_algo(made.algo, algorithm),
+        agent=_quick_agent(made.agent, kind),
+        sampler=replace(made.sampler, batch_T=T, batch_B=B),
+        n_steps=_STEPS.get(algorithm, 8_000),
+        device="cpu",
+    )
+
+
+def _quick_algo(algo: RlAlgorithm, algorithm: str) -> RlAlgorithm:
+    known = {field.name for field in fields(algo) if field.init}
+    wanted: dict[str, Any] = {
+        "discount": 0.5,
+        "discount_max": 0.6,
+        "discount_min": 0.3,
+        "epochs": 4,
+        "minibatches": 4,
+        "batch_size": 32,
+        "min_steps_learn": 200,
+        "replay_ratio": 8.0,
+        "target_update_interval": 20,
+        "learning_rate": _RATES.get(algorithm, 3e-3),
+        "learning_rate_schedule": "linear",
+        "entropy_loss_coeff": 0.0,
+    }
+    found = {name: value for name, value in wanted.items() if name in known}
+    replay = getattr(algo, "replay", None)
+    if isinstance(replay, ReplayBuffer):
+        found["replay"] = replace(replay, size=10_000)
+        if replay.sequence_length is not None:
+            sizes = {"sequence_length": 8, "burn_in": 0, "rnn_state_interval": 4}
+            found["replay"] = replace(found["replay"], **sizes)
+            found["batch_size"] = 16
+    if algorithm in ("ngu", "agent57"):
+        small = {"feature_size": 8, "hidden_sizes": (16,)}
+        found["reward_kwargs"] = {"episodic_kwargs": small, "lifelong_kwargs": small}
+    if isinstance(algo, QpgAlgorithm):
+        small = {"hidden_sizes": (32, 32)}
+        found |= {"target_update_interval": 1, "replay_ratio": 32.0}
+        if algorithm in _PIXELS:
+            small |= {"feature_size": 16}
+            storage = FrameStorage(n_frames=PIXEL_FRAMES)
+            found["replay"] = replace(found["replay"], storage=storage)
+            found["learning_rate"] = 1e-3
+        found["critic_kwargs"] = {**algo.critic_kwargs, **small}
+    return replace(algo, **found)
+
+
+def _quick_agent(agent: Any, kind: str) -> Any:
+    model = dict(agent.model_kwargs)
+    model["hidden_sizes"] = (32, 32) if isinstance(agent, QpgAgent) else (32,)
+    if model.get("recurrent", "none") != "none":
+        model["rnn_size"] = 16
+    if kind == "pixels":
+        model["feature_size"] = 16
+    made = replace(agent, model_kwargs=model)
+    if isinstance(made, QpgAgent):
+        steps = {"random_steps": 200, "noise_steps": 600}
+        return replace(made, exploration=replace(made.exploration, **steps))
+    if isinstance(made, DqnAgent):
+        made = replace(made, value_range=(0.0, 4.0))
+    if isinstance(made, DqnAgent | ArmAgent) and made.epsilon.initial > 0.0:
+        made = replace(made, epsilon=replace(made.epsilon, steps=1_000, delay=0))
+    return made
+
+
+def _trials(kind: str, **counts: int) -> EnvConfig:
+    kwargs = {"env": "rlpyt.envs.meta:point_robot", "n_train": 10, "n_test": 10, **counts}
+    id_ = f"rlpyt.envs.adaptation:{kind}_trials"
+    return EnvConfig(id=id_, kwargs=kwargs, info_keys=TRIAL_INFO_KEYS)
+
+
+def _quick_pearl() -> MinibatchRl:
+    made = default_runner("pearl", EnvConfig(id="rlpyt.envs.meta:point_robot"))
+    assert isinstance(made.agent, PearlAgent)
+    trained = _trials("training", initial_steps=40, prior_steps=40, extra_steps=40)
+    sizes: dict[str, Any] = {"meta_batch": 5, "batch_size": 32, "context_size": 32}
+    sizes |= {"train_steps": 30, "hidden_sizes": (32, 32), "min_steps_learn": 800}
+    policy = replace(made.agent.policy, model_kwargs={"hidden_sizes": (32, 32)})
+    return replace(
+        made,
+        algo=replace(made.algo, replay=TaskReplay(size=2_000), learning_rate=1e-3, **sizes),
+        agent=replace(made.agent, policy=policy, encoder_kwargs={"hidden_sizes": (32,)}),
+        sampler=replace(made.sampler, env=trained, batch_T=40, batch_B=5),
+        evaluator=None,
+        n_steps=8_000,
+        device="cpu",
+    )
+
+
+def _full_runner(algorithm: str, env: str, n_steps: int) -> MinibatchRl:
+    return replace(default_runner(algorithm, EnvConfig(id=env)), n_steps=n_steps)
+
+
+def _full_task(algorithm: str, env: str, n_steps: int) -> Task:
+    """As in docs/results.md; a score counts as there."""
+    return Task(
+        name=f"{env}, {n_steps:,} steps",
+        build=partial(_full_runner, algorithm, env, n_steps),
+        slack=25.0 if env.startswith("CartPole") else 50.0,
+        evaluator=Evaluator(episodes=50, n_envs=10),
+    )
+
+
+QUICK_TASKS: Mapping[str, Task] = MappingProxyType({name: _quick_task(name) for name in ALGORITHMS})
+"""By algorithm."""
+
+FULL_TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        name: _full_task(name, env, n_steps)
+        for name, env, n_steps in (
+            ("a2c", "CartPole-v1", 500_000),
+            ("appo", "CartPole-v1", 100_000),
+            ("dqn", "CartPole-v1", 50_000),
+            ("impala", "CartPole-v1", 200_000),
+            ("ppo", "CartPole-v1", 100_000),
+            ("pqn", "CartPole-v1", 100_000),
+            ("rainbow", "CartPole-v1", 50_000),
+            ("sac", "Pendulum-v1", 20_000),
+        )
+    }
+)
+"""Those with results of the preset's own settings in docs/results.md."""
