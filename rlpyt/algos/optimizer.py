@@ -173,8 +173,8 @@ class GradientStep:
         self._n_steps += 1
         if norm.device.type == "cpu" and not math.isfinite(norm.item()):  # elsewhere it would wait
             failed = FailedUpdateError(self, learning_rate, args, share, self._n_steps)
-            parts = (named_parts(self.model, each) for each in (self.vector, gradient))
-            raise failed.error(norm.item(), *parts, report)
+            was, slope = (named_parts(self.model, each) for each in (self.vector, gradient))
+            raise failed.error(norm.item(), was, slope, report)
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.step()
         return report, norm

@@ -5,6 +5,7 @@ import pdb
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,14 +47,17 @@ def _taken(saved: SavedUpdate, before: Mapping[str, Tensor], *, is_debugged: boo
     given = (saved.learning_rate, *saved.args)
     try:
         if is_debugged:
-            report, norm = pdb.Pdb().runcall(step.step, *given, share=saved.share)
+            taken: Any = pdb.Pdb().runcall(step.step, *given, share=saved.share)
         else:
-            report, norm = step.step(*given, share=saved.share)
+            taken = step.step(*given, share=saved.share)
     except RlpytError as error:
         _table(saved, before)
         print(f"culprit    {_culprit(saved)}")
         print(f"reproduced: {one_line(error.what)}")
         return 0
+    if taken is None:  # the debugger was left
+        return RUN_ERROR
+    report, norm = taken
     for name, value in named_tensors(report):
         print(f"  {name}: {value.float().mean().item():.6g}")
     _table(saved, before)

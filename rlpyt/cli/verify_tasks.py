@@ -13,6 +13,7 @@ from rlpyt.agents.dqn import DqnAgent
 from rlpyt.agents.pearl import PearlAgent
 from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.meta.pearl import PEARL
 from rlpyt.algos.qpg.base import QpgAlgorithm
 from rlpyt.cli.presets import ALGORITHMS, default_runner
 from rlpyt.envs.build import EnvConfig
@@ -152,6 +153,7 @@ def _trials(kind: str, **counts: int) -> EnvConfig:
 def _quick_pearl() -> MinibatchRl:
     made = default_runner("pearl", EnvConfig(id="rlpyt.envs.meta:point_robot"))
     assert isinstance(made.agent, PearlAgent)
+    assert isinstance(made.algo, PEARL)
     trained = _trials("training", initial_steps=40, prior_steps=40, extra_steps=40)
     sizes: dict[str, Any] = {"meta_batch": 5, "batch_size": 32, "context_size": 32}
     sizes |= {"train_steps": 30, "hidden_sizes": (32, 32), "min_steps_learn": 800}

@@ -166,7 +166,7 @@ def _pearl() -> MinibatchRl:
     sizes |= {"hidden_sizes": (8,), "min_steps_learn": 2 * BATCH}
     return replace(
         made,
-        algo=replace(made.algo, replay=TaskReplay(size=100), **sizes),
+        algo=replace(made.algo, replay=TaskReplay(size=300), **sizes),
         agent=replace(made.agent, policy=policy, encoder_kwargs={"hidden_sizes": (8,)}),
         sampler=replace(made.sampler, env=trained, batch_T=T, batch_B=B, group_size=2),
         evaluator=replace(made.evaluator, env=judged, episodes=2, n_envs=2),
