@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rlpyt.cli.arguments import positive, seed
 from rlpyt.cli.command import RUN_ERROR, Command
-from rlpyt.cli.presets import check_algorithm
+from rlpyt.cli.presets.registry import check_algorithm
 from rlpyt.cli.verify_tasks import FULL_TASKS, QUICK_TASKS, Task
 from rlpyt.utils.errors import RlpytError
 

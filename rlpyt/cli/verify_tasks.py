@@ -15,7 +15,7 @@ from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.meta.pearl import PEARL
 from rlpyt.algos.qpg.base import QpgAlgorithm
-from rlpyt.cli.presets import ALGORITHMS, default_runner
+from rlpyt.cli.presets.registry import ALGORITHMS, default_runner
 from rlpyt.envs.build import EnvConfig
 from rlpyt.envs.identity import PIXEL_FRAMES
 from rlpyt.envs.trials import TRIAL_INFO_KEYS
