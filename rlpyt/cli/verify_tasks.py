@@ -43,7 +43,7 @@ _CONTINUOUS = frozenset({"crossq", "ddpg", "redq", "sac", "td3", "tqc"})
 _PIXELS = frozenset({"drqv2", "rad_sac"})
 _STEPS: Mapping[str, int] = MappingProxyType(
     {
-        **dict.fromkeys(("a2c", "impala"), 16_000),
+        **dict.fromkeys(("a2c", "impala", "rainbow"), 16_000),
         **dict.fromkeys(("agent57", "ngu", "r2d1"), 6_000),
         **dict.fromkeys(_CONTINUOUS, 2_000),
         **dict.fromkeys(_PIXELS, 1_200),
