@@ -191,6 +191,7 @@ PACK = Command(
     add_arguments=_add_pack_arguments,
     run=_pack,
 )
+"""``rlpyt pack``."""
 
 UNPACK = Command(
     summary="the run in an archive of rlpyt pack",
@@ -203,3 +204,4 @@ UNPACK = Command(
     add_arguments=_add_unpack_arguments,
     run=_unpack,
 )
+"""``rlpyt unpack``."""

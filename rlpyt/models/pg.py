@@ -92,7 +92,7 @@ class PgModel(Model):
 
         Args:
             observation_space: What is observed; a top-level ``action_mask`` is left out.
-            action_space: What is done; decides the size of the policy's parameters.
+            action_space: What is done.
             hidden_sizes: Hidden layers; ``None``: (64, 64), but none after a lone image's trunk.
             nonlinearity: Between hidden layers.
             shared_trunk: Whether policy and value share all but their last layer; ``None``: where
@@ -122,13 +122,12 @@ class PgModel(Model):
             size, action_space, head, nonlinearity, init_log_std, mean_tanh=mean_tanh
         )
         values = _values(1 + intrinsic_value, size, head, nonlinearity)
+        separate = plan.has_images and not plan.is_shared
         return cls(
             encoder=encoder,
             policy=policy,
             value_head=values[0],
-            value_encoder=encode(hidden_sizes=body)
-            if plan.has_images and not plan.is_shared
-            else None,
+            value_encoder=encode(hidden_sizes=body) if separate else None,
             normalizer=normalizer if normalize_observation else None,
             memory=memory,
             intrinsic_head=values[-1] if intrinsic_value else None,
