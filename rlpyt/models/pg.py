@@ -102,8 +102,7 @@ class PgModel(Model):
             rnn_size: Length of its output.
             init_log_std: First logarithm of continuous actions' standard deviation.
             mean_tanh: Whether the mean of Box actions goes through a tanh, as in rlpyt 0.1.
-            normalize_observation: Normalise float vectors by running statistics
-                (:meth:`update_normalizer`).
+            normalize_observation: Normalise float vectors (:meth:`update_normalizer`).
             observation_clip: Bound of a normalised observation, in standard deviations.
             intrinsic_value: Whether intrinsic returns have a value of their own.
 
