@@ -22,11 +22,11 @@ from rlpyt.rewards import E3B, RE3, RND, RewardWeight
 from rlpyt.runners import MinibatchRl
 from rlpyt.samplers import SerialSampler
 
-N_STEPS = 500_000
+N_STEPS = 256_000
 
 
 def minigrid(id_: str, intrinsic: IntrinsicRewards | None = None) -> MinibatchRl:
-    """500k steps. The measure is the last 100 training episodes: a policy without memory draws."""
+    """256k steps. The measure is the last 100 training episodes: a policy without memory draws."""
     env = EnvConfig(id="rlpyt.envs.minigrid:minigrid", kwargs={"env": id_})
     return MinibatchRl(
         algo=PPO(

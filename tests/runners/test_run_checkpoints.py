@@ -64,7 +64,7 @@ def test_too_little_room_is_told_at_the_start(tmp_path: Path, monkeypatch):
 
 def test_training_goes_on_while_one_is_written_and_the_end_waits(tmp_path: Path, monkeypatch):
     real, found = Checkpointer.save, []
-    runner = small_runner(n_itr=60, log_interval_steps=64)
+    runner = small_runner(n_itr=60, checkpoint_interval_steps=5 * 64)
 
     def slow(self, *args, itr, **kwargs):
         name, before = threading.current_thread().name, runner.cum_steps
