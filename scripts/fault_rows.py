@@ -253,6 +253,7 @@ ROWS: Mapping[str, Row] = MappingProxyType(
             "memory grows by less than 1 MB/h, speed does not fall",
             "a night",
             1,
+            absent="by hand: `python scripts/soak`, which injects faults all the while",
         ),
         "F48": Row(
             "seeds: none, 0, 2^32 - 1, 2^63, negative",

@@ -1,0 +1,173 @@
+"""Hours of faults: async DQN through a queue, while workers are killed, learners stopped, the disk
+filled and the launcher killed. All of it must end well.
+
+    python scripts/soak --hours 2 --out data/soak
+    python scripts/soak --hours 0.05 --seeds 2 --steps 30000       a look whether it works
+
+First the same runs undisturbed: the band of their scores. Then rounds of them under faults, one
+after the other until the time is over, each to the end of its queue. Written into ``--out``:
+``soak.json`` with every fault and every measurement, and a table on the screen. The exit code is 1
+unless every queue was completed, no process and nothing in /dev/shm was left, nothing grew, and
+the scores are in the band. Linux only; wants user namespaces, for a disk that can be full.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from soak_disk import SmallDisk, small_disk
+from soak_faults import FAULTS, Situation, descendants
+from soak_growth import Growth
+
+__all__ = ["main"]
+
+GRID = ["dqn", "--grid", "env=CartPole-v1", "--async", "--sampler", "cpu", "--workers", "2"]
+SETTINGS = ["sampler.on_worker_failure=restart", "sampler.max_restarts=1000000"]
+PATIENCE = 600.0  # seconds for a queue to come to its end once nothing is injected any more
+
+
+class Queue:
+    """A grid in a directory, and the launcher that works on it."""
+
+    def __init__(self, folder: Path, arguments: argparse.Namespace, output: Path) -> None:
+        options = ["--seeds", str(arguments.seeds), "--steps", str(arguments.steps)]
+        always = ["--retries", "1000000", "--no-report", "--no-preflight", "--no-plot"]
+        words = [*GRID, *options, *always, "--out", str(folder), *SETTINGS]
+        self.command = [sys.executable, "-m", "rlpyt", "launch", *words]
+        self.folder, self.output = folder, output
+        self.start()
+
+    def start(self) -> None:
+        """A launcher, which goes on with what there is."""
+        with self.output.open("ab") as file:
+            self.launcher = subprocess.Popen(self.command, stdout=file, stderr=file)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the launcher has ended by itself, with every run done."""
+        return self.launcher.poll() == 0
+
+    def states(self) -> dict[str, int]:
+        """How many runs are in which state."""
+        words = [sys.executable, "-m", "rlpyt", "status", str(self.folder), "--json"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        counts: dict[str, int] = json.loads(done.stdout)["counts"]
+        return {state: count for state, count in counts.items() if count}
+
+    def scores(self, episodes: int) -> list[float]:
+        """Of each run's best parameters, in episodes that training never had."""
+        found = []
+        for run in sorted(path.parent for path in self.folder.rglob("params.json")):
+            words = [sys.executable, "-m", "rlpyt", "eval", str(run), "--best", "--json"]
+            done = subprocess.run(
+                [*words, "--episodes", str(episodes)], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise RuntimeError(f"{run}: {done.stderr[-500:]}")
+            found.append(float(json.loads(done.stdout)["ReturnAverage"]))
+        return found
+
+
+def disturbed(
+    queue: Queue, disk: SmallDisk, until: float, rng: random.Random, growth: Growth, every: float
+) -> list[dict[str, Any]]:
+    """Faults at random moments, until the queue is done; none after ``until``."""
+    began, faults, last = time.monotonic(), [], time.monotonic()
+    next_fault = last + rng.expovariate(1 / every)
+    while not queue.is_over:
+        now = time.monotonic()
+        if now > until + PATIENCE:
+            break
+        if queue.launcher.poll() is not None:  # it was killed, or has failed
+            queue.start()
+        growth.look(queue.launcher.pid)
+        if now < until and now > next_fault:
+            name = rng.choice(list(FAULTS))
+            told = FAULTS[name](Situation(queue.launcher.pid, disk, rng))
+            if told:
+                faults.append({"at": round(now - began, 1), "fault": name, "what": told})
+            next_fault = time.monotonic() + rng.expovariate(1 / every)
+        time.sleep(1.0)
+    return faults
+
+
+def main() -> int:
+    """The command."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--hours", type=float, default=2.0, help="of faults")
+    parser.add_argument("--seeds", type=int, default=4, help="runs of a queue")
+    parser.add_argument("--steps", type=int, default=400_000, help="of each run")
+    parser.add_argument("--every", type=float, default=20.0, help="seconds between faults, mean")
+    parser.add_argument("--episodes", type=int, default=20, help="of the final evaluations")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--out", type=Path, default=Path("data/soak"), metavar="DIR")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    output = arguments.out / "launchers.txt"
+    console, rng = Console(width=120), random.Random(arguments.seed)
+    shared = {path.name for path in Path("/dev/shm").glob("*")}
+
+    console.print("undisturbed, for the band of the scores")
+    calm = Queue(arguments.out.resolve() / "calm", arguments, output)
+    calm.launcher.wait()
+    band = calm.scores(arguments.episodes)
+
+    growth, faults, scores, states = Growth(), [], [], []
+    until = time.monotonic() + 3600 * arguments.hours
+    mount = arguments.out.resolve() / "disk"
+    mount.mkdir(exist_ok=True)
+    with small_disk(mount, "256m") as disk:
+        while time.monotonic() < until:
+            queue = Queue(disk.path / f"round_{len(states)}", arguments, output)
+            found = disturbed(queue, disk, until, rng, growth, arguments.every)
+            faults += [{"round": len(states), **fault} for fault in found]
+            states.append(queue.states())
+            scores += queue.scores(arguments.episodes)
+            console.print(f"round {len(states)}: {len(found)} faults, {states[-1]}")
+    time.sleep(3.0)
+    left = sorted(descendants())
+    new = sorted({path.name for path in Path("/dev/shm").glob("*")} - shared)
+    verdicts = {
+        "every queue complete": all(set(found) == {"done"} for found in states),
+        "no process left": not left,
+        "nothing left in /dev/shm": not new,
+        "memory does not grow": growth.memory_is_flat,
+        "descriptors do not grow": growth.descriptors_are_flat,
+        "scores in the band": min(scores) >= min(band) - 0.05 * abs(min(band)),
+    }
+    result = {
+        "settings": {**vars(arguments), "out": str(arguments.out)},
+        "band": band,
+        "scores": scores,
+        "states": states,
+        "left": left,
+        "shared": new,
+        "growth": growth.report(),
+        "verdicts": verdicts,
+        "faults": faults,
+    }
+    (arguments.out / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
+    table = Table(title=f"{arguments.hours} h, {len(faults)} faults, {len(scores)} runs")
+    table.add_column("")
+    table.add_column("", justify="right")
+    for name, holds in verdicts.items():
+        table.add_row(name, "yes" if holds else "NO")
+    for name, value in growth.report().items():
+        table.add_row(name, str(value))
+    console.print(table)
+    console.print(f"undisturbed {band}\ndisturbed {scores}")
+    return 0 if all(verdicts.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
