@@ -1,4 +1,4 @@
-"""``rlpyt repro``: train a run twice, or under two samplers, and name what differs first."""
+"""``rlpyt repro``: train a run twice, and name what differs first."""
 
 import argparse
 import json
@@ -241,7 +241,7 @@ def _sentence(told: dict[str, Any]) -> str:
 
 
 COMMAND = Command(
-    summary="train a run twice, or under two samplers, and name what differs first",
+    summary="train a run twice, and name what differs first",
     description=(
         "Train what RUN_DIR describes twice, the second time under another sampler with\n"
         "--against, and compare all of the state on the way: parameters, optimizer, replay,\n"

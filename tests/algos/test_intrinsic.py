@@ -249,11 +249,12 @@ def test_where_a_transition_does_not_tell_the_replay_keeps_the_sum(
 
 @pytest.mark.parametrize("AlgoCls", [APPO, IMPALA, PQN, DrAC])
 def test_the_other_on_policy_algorithms_have_the_sum(AlgoCls: type[Any]):
-    algo = AlgoCls(intrinsic=IntrinsicRewards(RewardCls=NextSum))
+    settings = {"augmentation": GaussianNoise()} if AlgoCls is DrAC else {}
+    algo = AlgoCls(intrinsic=IntrinsicRewards(RewardCls=NextSum), **settings)
     AgentCls = DqnAgent if AlgoCls is PQN else None
     agents = {} if AgentCls is None else {"AgentCls": AgentCls}
     agent, sampler = make(algo, walk(), T=6, B=3, **agents)
-    plain = AlgoCls()
+    plain = AlgoCls(**settings)
     plain.initialize(agent, n_itr=10, batch_spec=sampler.batch_spec, seed=0)
     samples = sampler.obtain_samples(0)[0]
     expected = samples.reward + next_sums(samples)

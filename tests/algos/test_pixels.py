@@ -190,7 +190,7 @@ def test_batches_are_augmented_on_both_sides_by_draws_of_their_own() -> None:
         algo.replay.append(batch)
     replayed = algo.replay.sample(64)
     replayed = replayed._replace(next_observation=replayed.observation.clone())
-    seen = algo._augmented(replayed)
+    seen = algo._augmented.replayed(replayed)
     assert seen.observation.shape == replayed.observation.shape
     assert not torch.equal(seen.observation, replayed.observation)
     assert not torch.equal(seen.observation, seen.next_observation)
@@ -200,7 +200,9 @@ def test_batches_are_augmented_on_both_sides_by_draws_of_their_own() -> None:
     assert torch.equal(seen.next_observation, RandomShift()(replayed.observation, rng))
     assert torch.equal(seen.return_, replayed.return_)
     plain, _batches = started("rad_sac", augmentation=None)
-    assert plain._augmented(replayed) is replayed
+    same = plain._augmented.replayed(replayed)
+    assert same.observation is replayed.observation
+    assert same.next_observation is replayed.next_observation
     assert "augmentation" not in plain.state_dict()
 
 

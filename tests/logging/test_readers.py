@@ -2,6 +2,7 @@
 
 import csv
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def test_a_resumed_run_before_the_columns_appeared(tmp_path: Path):
     for path in sorted(newest.glob("*")):
         path.unlink()
     newest.rmdir()
+    time.sleep(1.0)  # TensorBoard sorts files by seconds, then as text: 10 before 9
     assert len(check_partial(tmp_path / "run_0")) == 7
     run_dir = train(runner, tmp_path, resume=True)
     columns = check(run_dir)
