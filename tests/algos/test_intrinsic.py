@@ -23,6 +23,7 @@ from rlpyt.algos import (
     IntrinsicRewards,
     RlAlgorithm,
 )
+from rlpyt.augment import GaussianNoise
 from rlpyt.replays import ReplayBuffer
 from rlpyt.rewards import (
     E3B,
