@@ -40,17 +40,25 @@ def test_every_row_has_a_test_or_says_why_not(tables):
 
 
 def test_the_page_tells_what_failed_and_what_was_left_out(tables):
-    found = {"skipped": {}, "longest": 1.25, "on": "2026-01-02", "machine": "a machine"}
+    found = {
+        "skipped": {},
+        "left_out": 0,
+        "longest": 1.25,
+        "on": "2026-01-02",
+        "machine": "a machine",
+    }
     page = tables[1].table(
         {
             "F01": {**found, "passed": 3, "failed": ["tests/test_x.py::test_y"]},
             "F02": {**found, "passed": 2, "failed": [], "skipped": {"t": "no namespaces"}},
+            "F12": {**found, "passed": 2, "failed": [], "left_out": 4},
         }
     )
     lines = {line.split(" | ")[0].strip("| "): line for line in page.splitlines()}
     assert "**1 of 4 failed**" in lines["F01"]
     assert "2 passed, 1 skipped: no namespaces | 1.2 s | 2026-01-02" in lines["F02"]
     assert "not run: no test" in lines["F03"]
+    assert "2 passed, 4 that take minutes not run" in lines["F12"]
     assert "not run: needs an accelerator" in lines["F29"]
 
 
