@@ -56,6 +56,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
 STOPS: Mapping[str, int] = MappingProxyType({"plain": 5, "lockstep": 2, "ahead": 2, "ranks": 1})
 """At how many random iterations E2 goes on, by the kind of runner."""
 
+_OWN = ("noise_", "agent/next_arm", "agent/evaluation_arm")  # of each rank
 _SHARED = ("agent/", "algo/gradient", "algo/target", "algo/critic", "algo/online", "algo/policy")
 
 
@@ -219,13 +220,13 @@ def _twice(runs: Runs, column: str) -> str | None:
 
 def _rank_difference(run_dir: Path) -> str | None:
     """What two that learn have differently and must have alike: networks and optimizers, but for
-    the noise of noisy networks.
+    the noise of noisy networks, and the arms that each one's own bandits have chosen.
     """
     one, other = load_states(run_dir)
     alike = [
         each
         for each in state_differences(one, other)
-        if each.name.startswith(_SHARED) and "noise_" not in each.name
+        if each.name.startswith(_SHARED) and not any(own in each.name for own in _OWN)
     ]
     return str(alike[0]) if alike else None
 
