@@ -72,8 +72,9 @@ class BackgroundWriter:
         """
         assert self._future is None, "one at a time"
         if wait or not self._has_room(snapshot):
-            self._future = Future()
-            self._future.set_result(self._write(snapshot, label)._replace(seconds=0.0))
+            written = self._write(snapshot, label)._replace(seconds=0.0)
+            self._future = Future()  # only now: a signal in between must leave none to wait for
+            self._future.set_result(written)
             return
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")

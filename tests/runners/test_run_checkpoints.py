@@ -87,6 +87,19 @@ def test_training_goes_on_while_one_is_written_and_the_end_waits(tmp_path: Path,
     assert Checkpointer(run_dir / "checkpoints").latest().name == "itr_000000060"
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("ends_by", [KeyboardInterrupt, SystemExit])
+def test_a_signal_while_the_run_waits_for_its_checkpoint_ends_it_at_once(
+    ends_by: type[BaseException], tmp_path: Path, monkeypatch
+):
+    def interrupted(self, *args, **kwargs):
+        raise ends_by(130)
+
+    monkeypatch.setattr(Checkpointer, "save", interrupted)  # the first is written in the foreground
+    with pytest.raises((ends_by, RlpytError)):
+        train(small_runner(n_itr=2), tmp_path)
+
+
 @pytest.mark.slow
 def test_saving_costs_less_than_two_percent(tmp_path: Path):
     """At the default interval, with a replay of 40 MB: of the processor's time, which is what is
