@@ -3,16 +3,25 @@
 import csv
 import errno
 import io
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["ProgressCsv", "directory_error", "make_run_dir", "sync_to_disk", "write_atomic"]
+__all__ = [
+    "ProgressCsv",
+    "directory_error",
+    "make_run_dir",
+    "read_entries",
+    "sync_to_disk",
+    "write_atomic",
+    "write_entries",
+]
 
 
 def directory_error(path: Path, error: OSError) -> RlpytError:
@@ -52,6 +61,35 @@ def write_atomic(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_entries(path: Path, name: str) -> list[dict[str, Any]]:
+    """The list ``name`` in a JSON file of :func:`write_entries`, the first first; [] without the
+    file.
+
+    Raises:
+        RlpytError: ``directory``, where the file cannot be read as that.
+    """
+    try:
+        entries = json.loads(path.read_bytes())[name]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = f"{path} cannot be read: {error}"
+        raise RlpytError("directory", what, hint="restore it, or take it away") from error
+    if not (isinstance(entries, list) and all(isinstance(each, dict) for each in entries)):
+        raise RlpytError("directory", f"{path} holds no {name}", hint="restore it")
+    return entries
+
+
+def write_entries(path: Path, name: str, entries: Iterable[Any]) -> None:
+    """The whole list ``name``, data for JSON, in place of what was there.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    content = json.dumps({"format": 1, name: list(entries)}, indent=2)
+    write_atomic(path, f"{content}\n".encode())
 
 
 def sync_to_disk(directory: Path, *files: Path) -> None:

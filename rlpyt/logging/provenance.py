@@ -2,11 +2,10 @@
 uncommitted changes of then as ``git.diff``.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from rlpyt.logging.files import write_atomic
+from rlpyt.logging.files import read_entries, write_atomic, write_entries
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.provenance import Session
 
@@ -40,8 +39,7 @@ def add_session(run_dir: Path, session: Session) -> None:
         if diff.sha256 not in written:
             write_atomic(run_dir / file_name, diff.content)
         record["git"][name]["diff"] = {"file": file_name, **record["git"][name]["diff"]}
-    content = json.dumps({"format": 1, "sessions": [*sessions, record]}, indent=2)
-    write_atomic(run_dir / PROVENANCE, f"{content}\n".encode())
+    write_entries(run_dir / PROVENANCE, "sessions", [*sessions, record])
 
 
 def read_sessions(run_dir: Path) -> list[dict[str, Any]]:
@@ -50,17 +48,7 @@ def read_sessions(run_dir: Path) -> list[dict[str, Any]]:
     Raises:
         RlpytError: where the file cannot be read as that.
     """
-    path = run_dir / PROVENANCE
-    try:
-        sessions = json.loads(path.read_bytes())["sessions"]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        what = f"{path} cannot be read: {error}"
-        raise RlpytError("directory", what, hint="restore it, or take it away") from error
-    if not (isinstance(sessions, list) and all(isinstance(each, dict) for each in sessions)):
-        raise RlpytError("directory", f"{path} holds no sessions", hint="restore it")
-    return sessions
+    return read_entries(run_dir / PROVENANCE, "sessions")
 
 
 def _free_name(run_dir: Path, name: str) -> str:
