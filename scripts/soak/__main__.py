@@ -14,6 +14,7 @@ the scores are in the band. Linux only; wants user namespaces, for a disk that c
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -22,8 +23,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from soak_disk import SmallDisk, small_disk
-from soak_faults import FAULTS, Situation, descendants
+from soak_disk import SmallDisk, in_a_namespace, small_disk
+from soak_faults import Situation, companions, some_fault
 from soak_growth import Growth
 
 __all__ = ["main"]
@@ -84,13 +85,19 @@ def disturbed(
     while not queue.is_over:
         now = time.monotonic()
         if now > until + PATIENCE:
+            queue.launcher.terminate()
+            queue.launcher.wait()
             break
-        if queue.launcher.poll() is not None:  # it was killed, or has failed
+        if (code := queue.launcher.poll()) is not None:
+            if code != -signal.SIGKILL:
+                faults.append(
+                    {"at": round(now - began, 1), "fault": "launcher failed", "what": code}
+                )
+                time.sleep(5.0)
             queue.start()
         growth.look(queue.launcher.pid)
         if now < until and now > next_fault:
-            name = rng.choice(list(FAULTS))
-            told = FAULTS[name](Situation(queue.launcher.pid, disk, rng))
+            name, told = some_fault(Situation(queue.launcher.pid, disk, rng))
             if told:
                 faults.append({"at": round(now - began, 1), "fault": name, "what": told})
             next_fault = time.monotonic() + rng.expovariate(1 / every)
@@ -105,13 +112,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--hours", type=float, default=2.0, help="of faults")
-    parser.add_argument("--seeds", type=int, default=4, help="runs of a queue")
-    parser.add_argument("--steps", type=int, default=400_000, help="of each run")
-    parser.add_argument("--every", type=float, default=20.0, help="seconds between faults, mean")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of a queue")
+    parser.add_argument("--steps", type=int, default=600_000, help="of each run")
+    parser.add_argument("--every", type=float, default=30.0, help="seconds between faults, mean")
     parser.add_argument("--episodes", type=int, default=20, help="of the final evaluations")
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
     parser.add_argument("--out", type=Path, default=Path("data/soak"), metavar="DIR")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if not arguments.inside:
+        return in_a_namespace([*sys.argv, "--inside"])
     arguments.out.mkdir(parents=True, exist_ok=True)
     output = arguments.out / "launchers.txt"
     console, rng = Console(width=120), random.Random(arguments.seed)
@@ -122,10 +132,10 @@ def main() -> int:
     calm.launcher.wait()
     band = calm.scores(arguments.episodes)
 
-    growth, faults, scores, states = Growth(), [], [], []
+    growth, faults, scores = Growth(), [], []
+    states: list[dict[str, int]] = []
     until = time.monotonic() + 3600 * arguments.hours
     mount = arguments.out.resolve() / "disk"
-    mount.mkdir(exist_ok=True)
     with small_disk(mount, "256m") as disk:
         while time.monotonic() < until:
             queue = Queue(disk.path / f"round_{len(states)}", arguments, output)
@@ -135,7 +145,7 @@ def main() -> int:
             scores += queue.scores(arguments.episodes)
             console.print(f"round {len(states)}: {len(found)} faults, {states[-1]}")
     time.sleep(3.0)
-    left = sorted(descendants())
+    left = sorted(companions())
     new = sorted({path.name for path in Path("/dev/shm").glob("*")} - shared)
     verdicts = {
         "every queue complete": all(set(found) == {"done"} for found in states),

@@ -1,17 +1,28 @@
-"""A disk that can be full: a file system in memory, in a user namespace of its own."""
+"""A disk that can be full: a file system in memory, in a namespace of mounts of our own."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SmallDisk", "small_disk"]
+__all__ = ["SmallDisk", "in_a_namespace", "small_disk"]
+
+
+def in_a_namespace(words: list[str]) -> int:
+    """The script once more, with ``words``, where what it mounts is its own; its exit code.
+
+    SQLite looks at paths with every link resolved, which from outside of a namespace leads past
+    what is mounted in it: who works on the small disk has to live beside it.
+    """
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
+    return subprocess.run([*unshare, sys.executable, *words], check=False).returncode
 
 
 @dataclass
 class SmallDisk:
-    """Mounted as long as a shell in its namespace lives; ``path`` leads there from outside."""
+    """A folder that takes so much and no more."""
 
     path: Path
 
@@ -32,25 +43,17 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
-    """A tmpfs of ``size`` over ``folder``, which only its namespace sees there.
+    """A tmpfs of ``size`` over ``folder``, for the processes of this namespace.
 
     Raises:
-        RuntimeError: where the system grants no user namespaces.
+        RuntimeError: where the system grants no mounts.
     """
-    shell = subprocess.Popen(
-        ["unshare", "--user", "--map-root-user", "--mount", "sh"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert shell.stdin is not None
-    assert shell.stdout is not None
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{folder}: nothing can be mounted here: {done.stderr.strip()}")
     try:
-        shell.stdin.write(f"mount -t tmpfs -o size={size} tmpfs '{folder}'; echo $?\n")
-        shell.stdin.flush()
-        if shell.stdout.readline().strip() != "0":
-            raise RuntimeError("no user namespace with mounts is granted here")
-        yield SmallDisk(Path(f"/proc/{shell.pid}/root{folder}"))
+        yield SmallDisk(folder)
     finally:
-        shell.kill()
-        shell.communicate()
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

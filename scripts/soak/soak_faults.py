@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from soak_disk import SmallDisk
 
-__all__ = ["FAULTS", "Situation", "descendants"]
+__all__ = ["Situation", "companions", "descendants", "some_fault"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,16 @@ def descendants(of: int | None = None) -> set[int]:
     while more := {pid for pid, parent in above.items() if parent in found} - found:
         found |= more
     return found - {root}
+
+
+def companions() -> set[int]:
+    """Living processes in this one's namespace of mounts, whoever their parent is by now."""
+    own, found = Path("/proc/self/ns/mnt").readlink(), set()
+    for pid in parents():
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/ns/mnt").readlink() == own:
+                found.add(pid)
+    return found - {os.getpid()}
 
 
 def runs(launcher: int) -> list[int]:
@@ -90,11 +100,18 @@ def kill_launcher(situation: Situation) -> str:
     return f"killed {situation.launcher}"
 
 
-FAULTS: Mapping[str, Callable[[Situation], str]] = MappingProxyType(
+FAULTS: Mapping[str, tuple[int, Callable[[Situation], str]]] = MappingProxyType(
     {
-        "worker killed": kill_worker,
-        "learner stopped": stop_learner,
-        "disk full": fill_disk,
-        "launcher killed": kill_launcher,
+        "worker killed": (5, kill_worker),
+        "learner stopped": (5, stop_learner),
+        "disk full": (3, fill_disk),
+        "launcher killed": (1, kill_launcher),  # seldom: it ends every process, and none gets old
     }
 )
+
+
+def some_fault(situation: Situation) -> tuple[str, str]:
+    """One of them, by its weight: its name, and what was done, or nothing where none could be."""
+    weights = [weight for weight, _function in FAULTS.values()]
+    name = situation.rng.choices(list(FAULTS), weights)[0]
+    return name, FAULTS[name][1](situation)

@@ -60,9 +60,9 @@ class Growth:
 
     @property
     def memory_is_flat(self) -> bool:
-        """On the median over processes, less than 1 MB an hour."""
+        """On the median over processes, less than 1 MB an hour; no where none lived long."""
         slopes = self.slopes()
-        return not slopes or float(np.median(slopes)) < LEAST_MB_PER_HOUR
+        return bool(slopes) and float(np.median(slopes)) < LEAST_MB_PER_HOUR
 
     @property
     def descriptors_are_flat(self) -> bool:
