@@ -31,7 +31,7 @@ __all__ = ["main"]
 
 GRID = ["dqn", "--grid", "env=CartPole-v1", "--async", "--sampler", "cpu", "--workers", "2"]
 SETTINGS = ["sampler.on_worker_failure=restart", "sampler.max_restarts=1000000"]
-PATIENCE = 600.0  # seconds for a queue to come to its end once nothing is injected any more
+PATIENCE = 1800.0  # seconds for a queue to come to its end once nothing is injected any more
 
 
 class Queue:
@@ -62,18 +62,19 @@ class Queue:
         counts: dict[str, int] = json.loads(done.stdout)["counts"]
         return {state: count for state, count in counts.items() if count}
 
-    def scores(self, episodes: int) -> list[float]:
-        """Of each run's best parameters, in episodes that training never had."""
-        found = []
-        for run in sorted(path.parent for path in self.folder.rglob("params.json")):
-            words = [sys.executable, "-m", "rlpyt", "eval", str(run), "--best", "--json"]
-            done = subprocess.run(
-                [*words, "--episodes", str(episodes)], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise RuntimeError(f"{run}: {done.stderr[-500:]}")
-            found.append(float(json.loads(done.stdout)["ReturnAverage"]))
-        return found
+
+def scores_of(folder: Path, episodes: int) -> list[float]:
+    """Of each run's best parameters, in episodes that training never had."""
+    found = []
+    for run in sorted(path.parent for path in folder.rglob("params.json")):
+        words = [sys.executable, "-m", "rlpyt", "eval", str(run), "--best", "--json"]
+        done = subprocess.run(
+            [*words, "--episodes", str(episodes)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{run}: {done.stderr[-500:]}")
+        found.append(float(json.loads(done.stdout)["ReturnAverage"]))
+    return found
 
 
 def disturbed(
@@ -113,11 +114,15 @@ def main() -> int:
     )
     parser.add_argument("--hours", type=float, default=2.0, help="of faults")
     parser.add_argument("--seeds", type=int, default=2, help="runs of a queue")
-    parser.add_argument("--steps", type=int, default=600_000, help="of each run")
+    parser.add_argument("--steps", type=int, default=300_000, help="of each run")
     parser.add_argument("--every", type=float, default=30.0, help="seconds between faults, mean")
     parser.add_argument("--episodes", type=int, default=20, help="of the final evaluations")
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
     parser.add_argument("--out", type=Path, default=Path("data/soak"), metavar="DIR")
+    calm = (
+        "an undisturbed queue of the same settings, which is taken for the band; default: one more"
+    )
+    parser.add_argument("--calm", type=Path, metavar="DIR", help=calm)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.inside:
@@ -127,10 +132,10 @@ def main() -> int:
     console, rng = Console(width=120), random.Random(arguments.seed)
     shared = {path.name for path in Path("/dev/shm").glob("*")}
 
-    console.print("undisturbed, for the band of the scores")
-    calm = Queue(arguments.out.resolve() / "calm", arguments, output)
-    calm.launcher.wait()
-    band = calm.scores(arguments.episodes)
+    calm = (arguments.calm or arguments.out / "calm").resolve()
+    if arguments.calm is None:
+        console.print("undisturbed, for the band of the scores")
+        Queue(calm, arguments, output).launcher.wait()
 
     growth, faults, scores = Growth(), [], []
     states: list[dict[str, int]] = []
@@ -142,8 +147,9 @@ def main() -> int:
             found = disturbed(queue, disk, until, rng, growth, arguments.every)
             faults += [{"round": len(states), **fault} for fault in found]
             states.append(queue.states())
-            scores += queue.scores(arguments.episodes)
+            scores += scores_of(queue.folder, arguments.episodes)
             console.print(f"round {len(states)}: {len(found)} faults, {states[-1]}")
+    band = scores_of(calm, arguments.episodes)
     time.sleep(3.0)
     left = sorted(companions())
     new = sorted({path.name for path in Path("/dev/shm").glob("*")} - shared)
@@ -156,7 +162,7 @@ def main() -> int:
         "scores in the band": min(scores) >= min(band) - 0.05 * abs(min(band)),
     }
     result = {
-        "settings": {**vars(arguments), "out": str(arguments.out)},
+        "settings": {**vars(arguments), "out": str(arguments.out), "calm": str(calm)},
         "band": band,
         "scores": scores,
         "states": states,
