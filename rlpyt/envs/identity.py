@@ -1,14 +1,17 @@
-"""Name what is seen: the smallest environments in which there is something to learn."""
+"""Name what is seen, or what is hidden: the smallest environments in which there is something to
+learn.
+"""
 
 from typing import Any, Final, Literal, final
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["PIXEL_FRAMES", "Identity"]
+__all__ = ["PIXEL_FRAMES", "HiddenNumber", "Identity", "hidden_number"]
 
 PIXEL_FRAMES: Final = 3
 """Images that an observation of the kind "pixels" stacks, the newest last."""
@@ -91,3 +94,45 @@ class Identity(gymnasium.Env[Any, Any]):
         kept = self._frames or [frame] * PIXEL_FRAMES
         self._frames = [*kept[1:], frame]
         return np.concatenate(self._frames)
+
+
+@final
+class HiddenNumber(gymnasium.Env[Any, Any]):
+    """A family of tasks: nothing is seen, and each step pays 1 - (a - x)², where the task is x.
+
+    Observation: 0, float32 [1]; action: a in [-1, 1]. Who does not know x does best by a = 0, for
+    2/3 a step on average. Episodes have no end of their own: :func:`hidden_number`.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # as Gymnasium declares it
+
+    def __init__(self) -> None:
+        self.observation_space = self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self._number = 0.0
+
+    def sample_tasks(self, n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """``n`` numbers, evenly from [-1, 1]."""
+        return [{"number": float(number)} for number in rng.uniform(-1.0, 1.0, n)]
+
+    def set_task(self, task: Any) -> None:
+        """Hide the number of ``task``."""
+        self._number = float(task["number"])
+
+    def get_task(self) -> dict[str, Any]:
+        """What is hidden."""
+        return {"number": self._number}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode."""
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        """Name the number."""
+        reward = 1.0 - float(np.square(np.asarray(action) - self._number).sum())
+        return np.zeros(1, np.float32), reward, False, False, {}
+
+
+def hidden_number(episode_steps: int = 5) -> gymnasium.Env[Any, Any]:
+    """:class:`HiddenNumber`, each episode truncated after ``episode_steps``."""
+    return TimeLimit(HiddenNumber(), episode_steps)
