@@ -5,16 +5,25 @@ alive; the runs of one that does not any more go back into the queue.
 """
 
 import os
+import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple, Self, final
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, final
 
 from rlpyt.launch.queue_file import QueueFile, run_of
 from rlpyt.launch.queued_run import QueuedRun, QueueState
+from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.processes import ProcessIdentity
 
-__all__ = ["Attendance", "LauncherRecord", "Recovery", "launchers_in"]
+__all__ = ["Attendance", "LauncherRecord", "Recovery", "Wait", "launchers_in"]
+
+Do: TypeAlias = Callable[..., sqlite3.Cursor]
+"""Executes a statement of a transaction."""
+
+Wait: TypeAlias = Callable[[RlpytError], None]
+Result = TypeVar("Result")
 
 _SILENCE = 90.0  # seconds without a sign of life after which a launcher elsewhere has ended
 
@@ -34,6 +43,14 @@ class LauncherRecord:
     def has_ended(self) -> bool:
         """Whether it is known to have ended; of another machine's it is not."""
         return self.process.is_here and not self.process.is_running
+
+
+class _Written(NamedTuple):
+    """What came of a statement."""
+
+    rows: list[sqlite3.Row]  # those it returned
+    rowcount: int
+    lastrowid: int | None
 
 
 class Recovery(NamedTuple):
@@ -59,24 +76,29 @@ def launchers_in(file: QueueFile) -> list[LauncherRecord]:
 
 @final
 class Attendance:
-    """Context in which this process is one of the queue's launchers."""
+    """Context in which this process is one of the queue's launchers.
 
-    def __init__(self, file: QueueFile, affinity: str) -> None:
-        """With the slots that the code ``affinity`` gives."""
+    Its runs go on while the disk is full, and so should it: what it has to write it writes once
+    there is room.
+    """
+
+    def __init__(self, file: QueueFile, affinity: str, wait: Wait | None = None) -> None:
+        """With the slots that the code ``affinity`` gives. ``wait`` is called between two attempts
+        to write on a full disk, with the error, which it may raise; None: it is raised.
+        """
         self._file = file
+        self._wait = wait
         self._affinity = affinity
         self._id = 0
         self._others: dict[int, tuple[int, float]] = {}  # beats, and when they were new here
 
     def __enter__(self) -> Self:
         own = ProcessIdentity.of(os.getpid())
-        with self._file.transaction() as do:
-            cursor = do(
-                "INSERT INTO launchers (host, pid, start, affinity, seen_at) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (own.host, own.pid, own.start, self._affinity, time.time()),
-            )
-            self._id = int(cursor.lastrowid or 0)
+        cursor = self._write(
+            "INSERT INTO launchers (host, pid, start, affinity, seen_at) VALUES (?, ?, ?, ?, ?)",
+            (own.host, own.pid, own.start, self._affinity, time.time()),
+        )
+        self._id = int(cursor.lastrowid or 0)
         return self
 
     def __exit__(
@@ -85,40 +107,56 @@ class Attendance:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._file.transaction() as do:
-            do("DELETE FROM launchers WHERE id = ?", (self._id,))
+        self._write("DELETE FROM launchers WHERE id = ?", (self._id,))
+
+    def _write(self, statement: str, values: Sequence[Any]) -> "_Written":
+        """One statement, and what came of it."""
+
+        def write(do: Do) -> _Written:
+            cursor = do(statement, values)
+            return _Written(cursor.fetchall(), cursor.rowcount, cursor.lastrowid)
+
+        return self._patiently(write)
+
+    def _patiently(self, write: Callable[[Do], Result]) -> Result:
+        """``write`` in a transaction of its own, as soon as the disk has room for it."""
+        while True:
+            try:
+                with self._file.transaction() as do:
+                    return write(do)
+            except RlpytError as error:
+                if self._wait is None or not self._file.is_full(error):
+                    raise
+                self._wait(error)
 
     def beat(self) -> bool:
         """Say that it is alive; False where the others have given it up already, and taken over its
         runs.
         """
-        with self._file.transaction() as do:
-            cursor = do(
-                "UPDATE launchers SET beats = beats + 1, seen_at = ? WHERE id = ?",
-                (time.time(), self._id),
-            )
-            return bool(cursor.rowcount)
+        cursor = self._write(
+            "UPDATE launchers SET beats = beats + 1, seen_at = ? WHERE id = ?",
+            (time.time(), self._id),
+        )
+        return bool(cursor.rowcount)
 
     def take(self, slot: int) -> QueuedRun | None:
         """The next run, which is this launcher's from now on; None where none is queued."""
-        with self._file.transaction() as do:
-            row = do(
-                "UPDATE runs SET state = 'running', wanted = NULL, launcher = ?, slot = ?, "
-                "host = NULL, pid = NULL, start = NULL, exit_code = NULL, reason = '', "
-                "attempts = attempts + 1, started_at = ?, ended_at = NULL WHERE id = "
-                "(SELECT id FROM runs WHERE state = 'queued' "
-                "ORDER BY priority DESC, position LIMIT 1) RETURNING *",
-                (self._id, slot, time.time()),
-            ).fetchone()
-        return None if row is None else run_of(row)
+        rows = self._write(
+            "UPDATE runs SET state = 'running', wanted = NULL, launcher = ?, slot = ?, "
+            "host = NULL, pid = NULL, start = NULL, exit_code = NULL, reason = '', "
+            "attempts = attempts + 1, started_at = ?, ended_at = NULL WHERE id = "
+            "(SELECT id FROM runs WHERE state = 'queued' "
+            "ORDER BY priority DESC, position LIMIT 1) RETURNING *",
+            (self._id, slot, time.time()),
+        ).rows
+        return run_of(rows[0]) if rows else None
 
     def started(self, run: QueuedRun, process: ProcessIdentity) -> None:
         """Say which process it is."""
-        with self._file.transaction() as do:
-            do(
-                "UPDATE runs SET host = ?, pid = ?, start = ? WHERE id = ? AND launcher = ?",
-                (process.host, process.pid, process.start, run.id, self._id),
-            )
+        self._write(
+            "UPDATE runs SET host = ?, pid = ?, start = ? WHERE id = ? AND launcher = ?",
+            (process.host, process.pid, process.start, run.id, self._id),
+        )
 
     def ended(
         self,
@@ -136,13 +174,12 @@ class Attendance:
         """
         now = time.time()
         last = "(SELECT max(position) + 1 FROM runs)" if at_end else "position"
-        with self._file.transaction() as do:
-            do(
-                "UPDATE runs SET state = ?, wanted = NULL, exit_code = ?, reason = ?, "
-                "failures = failures + ?, ended_at = ?, seconds = seconds + max(0, ? - started_at),"
-                f" position = {last} WHERE id = ? AND launcher = ? AND state = 'running'",
-                (state, exit_code, reason, is_failure, now, now, run.id, self._id),
-            )
+        self._write(
+            "UPDATE runs SET state = ?, wanted = NULL, exit_code = ?, reason = ?, "
+            "failures = failures + ?, ended_at = ?, seconds = seconds + max(0, ? - started_at),"
+            f" position = {last} WHERE id = ? AND launcher = ? AND state = 'running'",
+            (state, exit_code, reason, is_failure, now, now, run.id, self._id),
+        )
 
     def wanted(self) -> dict[int, QueueState]:
         """Which of its runs are asked to end, by number, and what they are to be then."""
@@ -180,7 +217,8 @@ class Attendance:
         )
         if not gone and not self._file.read(of_nobody):
             return Recovery([], 0)
-        with self._file.transaction() as do:
+
+        def put_back(do: Do) -> Recovery:
             runs = [run_of(row) for row in do(of_nobody).fetchall()]
             ended = [run for run in runs if run.process is None or not run.process.is_running]
             for run in ended:
@@ -191,4 +229,6 @@ class Attendance:
                     (run.wanted or "queued", "its launcher was ended", time.time(), run.id),
                 )
             do(f"DELETE FROM launchers WHERE id IN ({numbers})")
-        return Recovery(ended, len(runs) - len(ended))
+            return Recovery(ended, len(runs) - len(ended))
+
+        return self._patiently(put_back)

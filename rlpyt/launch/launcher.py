@@ -63,7 +63,7 @@ class Launcher:
         Raises:
             SystemExit: after a signal, with the code that shells expect: 130 or 143.
         """
-        with stop_on_signals() as stop, self._queue.attend(self._code) as attendance:
+        with stop_on_signals() as stop, self._attend(stop) as attendance:
             try:
                 while self._step(attendance, stop):
                     pass
@@ -74,6 +74,23 @@ class Launcher:
                     self._close(child, attendance, is_stopping=True)
         if stop:
             raise SystemExit(stop.exit_code)
+
+    def _attend(self, stop: StopRequest) -> Attendance:
+        """The attendance, which waits while the disk is full, until somebody asks for the end."""
+        is_told = False
+
+        def wait(error: RlpytError) -> None:
+            nonlocal is_told
+            if stop:
+                raise error
+            if not is_told:
+                self._tell(
+                    f"{error.what}: nothing can be noted, runs go on - make room on the disk"
+                )
+            is_told = True
+            time.sleep(_TICK)
+
+        return self._queue.attend(self._code, wait)
 
     def _step(self, attendance: Attendance, stop: StopRequest) -> bool:
         """Look once at everything; False when nothing is left to do."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self, final
 
-from rlpyt.launch.attendance import Attendance, LauncherRecord, launchers_in
+from rlpyt.launch.attendance import Attendance, LauncherRecord, Wait, launchers_in
 from rlpyt.launch.queue_file import QUEUE_FILE, QueueFile, run_of
 from rlpyt.launch.queued_run import QueuedRun, RunSpec
 from rlpyt.utils.errors import RlpytError
@@ -59,9 +59,11 @@ class Queue:
         """Let go of the file."""
         self._file.close()
 
-    def attend(self, affinity: str) -> Attendance:
-        """Of this process, as a launcher whose slots ``affinity`` gives; a context."""
-        return Attendance(self._file, affinity)
+    def attend(self, affinity: str, wait: Wait | None = None) -> Attendance:
+        """Of this process, as a launcher whose slots ``affinity`` gives; a context. ``wait`` as of
+        :class:`Attendance`.
+        """
+        return Attendance(self._file, affinity, wait)
 
     def runs(self) -> list[QueuedRun]:
         """All, in the order of their coming."""

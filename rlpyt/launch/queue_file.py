@@ -105,6 +105,12 @@ class QueueFile:
                     self._database.execute("ROLLBACK")
                 raise
 
+    @staticmethod
+    def is_full(error: RlpytError) -> bool:
+        """Whether ``error`` tells of a transaction that did not happen for want of room."""
+        code = getattr(error.__cause__, "sqlite_errorcode", None)
+        return code == sqlite3.SQLITE_FULL
+
     def read(self, statement: str) -> list[sqlite3.Row]:
         """The rows that a query finds."""
         with self._errors_named():

@@ -216,6 +216,35 @@ def test_a_transaction_that_fails_leaves_nothing(queue):
     assert queue.add([spec(0)]) == 1
 
 
+def test_a_launcher_notes_what_became_of_a_run_when_the_disk_has_room_again(queue):
+    queue.add([spec(0)])
+    database = queue._file._database
+    [pages] = database.execute("PRAGMA page_count").fetchone()
+    waited = []
+
+    def free(error: RlpytError) -> None:
+        waited.append(error)
+        database.execute("PRAGMA max_page_count = 100000")
+
+    with queue.attend("auto", free) as launcher:
+        run = launcher.take(0)
+        database.execute(f"PRAGMA max_page_count = {pages}")  # to SQLite the disk is full
+        launcher.ended(run, "failed", reason="x" * 100_000, is_failure=True)
+        assert [queue.counts(), len(queue.runs()[0].reason)] == [{"failed": 1}, 100_000]
+    [error] = waited
+    assert "disk is full" in error.what
+
+
+def test_who_does_not_wait_is_told_that_the_disk_is_full(queue):
+    database = queue._file._database
+    [pages] = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(RlpytError, match="disk is full"):
+        queue.add([spec(0, args=("x" * 100_000,))])
+    database.execute("PRAGMA max_page_count = 100000")
+    assert queue.counts() == {}
+
+
 def test_settings_that_json_has_not_are_refused(queue):
     with pytest.raises(RlpytError, match="lr"):
         queue.add([replace(spec(0), variant={"lr": float("nan")})])

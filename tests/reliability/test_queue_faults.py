@@ -1,7 +1,9 @@
-"""F24, F25: a launcher that is killed, and two runs in one directory."""
+"""F18, F24, F25: a launcher that is killed, a full disk, and two runs in one directory."""
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,46 @@ def test_a_run_in_a_directory_that_is_in_use_names_its_holder(
         assert main(["launch", str(out), "--affinity", TWO_SLOTS]) == 0  # the holder has gone
         assert queue.counts() == {"done": 1}
     assert read_run_state(out / "run_0") == "done"
+    assert_clean()
+
+
+# Two runs at a time. The first fills the disk, the second ends meanwhile, and the launcher has a
+# third one to start.
+FULL = """
+import subprocess, sys
+from rlpyt.launch import Launcher, Queue, RunSpec
+
+disk = sys.argv[1]
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+texts = [
+    f"cat /dev/zero > {disk}/filler 2> /dev/null; sleep 3; rm {disk}/filler",
+    f"until [ -e {disk}/filler ]; do sleep 0.05; done; sleep 1",
+    "true",
+]
+with Queue(f"{disk}/grid", create=True) as queue:
+    queue.add(
+        RunSpec(
+            command=("sh", "-c", text), cwd="/", log_dir="v", run_ID=n, variant={}, retries=0
+        )
+        for n, text in enumerate(texts)
+    )
+    Launcher(queue, "%s").drain()
+    print(queue.counts(), [run.attempts for run in queue.runs()])
+"""
+
+
+@pytest.mark.faults("F18", "F25")
+def test_a_launcher_goes_on_where_the_disk_was_full(tmp_path: Path, assert_clean: AssertClean):
+    namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("user namespaces with mounts are not granted here")
+    words = [*namespace, sys.executable, "-c", FULL % TWO_SLOTS, str(tmp_path)]
+    limit = 40 * slowness()
+    done = subprocess.run(words, capture_output=True, text=True, timeout=limit, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "{'done': 3} [1, 1, 1]"
+    assert sum("disk is full" in line for line in lines) == 1  # told once
     assert_clean()
 
 
