@@ -14,6 +14,7 @@ from rlpyt.cli.arguments import positive
 from rlpyt.cli.command import USAGE_ERROR, Command, print_error
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.rundir import find_run
+from rlpyt.cli.target import option_words
 from rlpyt.cli.train import add_runner_options, build_runner
 from rlpyt.cli.tune import tune
 from rlpyt.evaluation.doctor import Diagnosis, diagnose, shares_text
@@ -25,7 +26,7 @@ from rlpyt.utils.errors import RlpytError
 __all__ = ["COMMAND"]
 
 _SECONDS, _TUNE_SECONDS = 10, 60
-_MEASURING = ("tune", "seconds", "out", "sampler", "workers", "n_envs", "steps")
+_OF_MEASUREMENTS = ("tune", "seconds", "out")  # beside the options of a run
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +94,8 @@ def _check(args: argparse.Namespace, overrides: list[str]) -> None:
             hint = f"write rlpyt doctor {args.target} ENV"
             raise RlpytError("usage", f"{args.target} needs an environment", hint=hint)
         given = [*overrides, *([args.env] if args.env else [])]
-        given += [f"--{name.replace('_', '-')}" for name in _MEASURING if vars(args)[name]]
+        given += option_words(args)
+        given += [f"--{name}" for name in _OF_MEASUREMENTS if vars(args)[name]]
         if given:
             what = f"{given[0]} is for a measurement, not for a run that has been"
             raise RlpytError("usage", what, hint="write rlpyt doctor ALGORITHM ENV")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rlpyt.cli.target import option_words
 from rlpyt.evaluation.doctor import diagnose
 from rlpyt.evaluation.measure import measure
 from rlpyt.evaluation.profile import RunProfile, SamplerKind, workers_text
@@ -27,15 +28,6 @@ __all__ = ["Plan", "Trial", "plans_for", "tune"]
 _ROUNDS = 3  # turns that the time is planned for
 _BETTER = 1.03  # a plan is preferred to the present one from this ratio on
 _LEAST = 0.5  # s of one measurement
-
-_OPTIONS = {  # what is passed on, where it is not the default
-    "steps": None,
-    "seed": 0,
-    "n_envs": None,
-    "recurrent": "none",
-    "eval_episodes": None,
-    "device": "auto",
-}
 
 Build = Callable[[argparse.Namespace, list[str]], BaseRunner]
 """Makes the runner of a command line."""
@@ -203,12 +195,9 @@ def _best(trials: Sequence[Trial]) -> Trial:
 
 def _command(args: argparse.Namespace, overrides: list[str], plan: Plan) -> list[str]:
     """The command line that trains with ``plan``."""
-    words = ["rlpyt", "train", args.algorithm, args.env]
-    for name, default in _OPTIONS.items():
-        value = vars(args)[name]
-        if value != default:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return [*words, *plan.options, *overrides, *plan.overrides]
+    others = argparse.Namespace(**{**vars(args), "sampler": None, "workers": None})
+    words = [*option_words(others), *plan.options, *overrides, *plan.overrides]
+    return ["rlpyt", "train", args.algorithm, args.env, *words]
 
 
 def _as_dict(trial: Trial, present: Trial) -> dict[str, Any]:

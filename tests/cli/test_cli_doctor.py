@@ -85,6 +85,7 @@ def test_the_log_of_an_older_version(rlpyt, straggling: Path):
         (["runs", "--tune"], "--tune is for a measurement"),
         (["runs", "--seconds", "3"], "--seconds is for a measurement"),
         (["runs", "--n-envs", "4"], "--n-envs is for a measurement"),
+        (["runs", "--async"], "--async is for a measurement"),
         (["runs", "sampler.batch_B=4"], "sampler.batch_B=4 is for a measurement"),
         (["ppo", "cli_envs:Sound", "--out", "x"], "--out is for the best plan - add --tune"),
         (["ppo", "cli_envs:Sound", "--seconds", "0"], "is not a whole number above 0"),
@@ -250,6 +251,17 @@ def test_the_best_plan_is_written_and_shown_as_a_command(rlpyt, measured):
     assert any(re.match(r" *serial, T=16 B=16 \* +3,000 +3.00 +sampler", line) for line in lines)
     assert any(re.match(r" *serial \(present\) +1,000 +1.00 +sampler", line) for line in lines)
     assert any(re.match(r" *gpu, 2 workers +- +- +failed: worker 0 died", line) for line in lines)
+
+
+def test_the_command_has_all_options_of_the_run(rlpyt, measured, small):
+    run_dir = small("before").resolve()
+    options = ["--seed", "3", "--async", "--lockstep", "--init-from", str(run_dir)]
+    assert rlpyt("doctor", *TUNE, *options, "--init-part", "encoder").code == 0
+    command = json.loads(Path("plan.json").read_text())["command"]
+    assert command == (
+        "rlpyt train ppo cli_envs:Sound --seed 3 --n-envs 8 --async --lockstep "
+        f"--init-from {run_dir} --init-part encoder --sampler cpu --workers 2 algo.epochs=2"
+    )
 
 
 def test_plans_are_measured_in_rotation_and_failed_ones_once(rlpyt, measured):
