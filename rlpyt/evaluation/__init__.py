@@ -21,9 +21,10 @@ from rlpyt.evaluation.normalization import (
     normalize,
     reference_scores,
 )
-from rlpyt.evaluation.plot import find_runs, plot_runs, read_progress
+from rlpyt.evaluation.plot import plot_runs
 from rlpyt.evaluation.report import write_report
 from rlpyt.evaluation.run_scores import RunScores, ScoreRule, collect_scores
+from rlpyt.evaluation.runs import find_runs, read_progress
 from rlpyt.evaluation.statistics import (
     AGGREGATES,
     aggregate_iqm,

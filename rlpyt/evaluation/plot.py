@@ -4,63 +4,22 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
-from numpy.typing import NDArray
+from rlpyt.evaluation.curves import Curve, mean_curve, read_curve, smoothed
+from rlpyt.evaluation.runs import RunGroup, find_runs, group_runs
+from rlpyt.evaluation.style import INK, NOTE, counting_ticks, looks, new_figure, quiet_axes
+from rlpyt.utils.errors import RlpytError
 
-from rlpyt.evaluation.runs import RunGroup, find_runs, group_runs, read_progress
-from rlpyt.evaluation.style import INK, NOTE, looks, quiet_axes
-from rlpyt.utils.errors import RlpytError, did_you_mean
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = [
-    "Curve",
-    "find_runs",
-    "mean_curve",
-    "plot_runs",
-    "read_curve",
-    "read_progress",
-    "smoothed",
-]
-
-Array = NDArray[np.float64]
+__all__ = ["plot_runs"]
 
 _DEFAULT_Y = "ReturnAverage"
 _FORMATS = ("png", "pdf", "svg")
 _LABELS = {"CumSteps": "Environment steps", "CumTime (s)": "Time (s)", "CumUpdates": "Updates"}
-
-
-class Curve(NamedTuple):
-    """One run's points, x ascending, all finite: both [N]."""
-
-    x: Array
-    y: Array
-
-
-def smoothed(y: Array, window: int) -> Array:
-    """The centred moving average of ``y`` [N] over ``window`` points, fewer at the ends."""
-    if window <= 1:
-        return y
-    ones = np.ones(min(window, 2 * len(y) - 1))
-    left = (len(ones) - 1) // 2
-    total = np.convolve(y, ones)[left : left + len(y)]
-    return np.asarray(total / np.convolve(np.ones(len(y)), ones)[left : left + len(y)])
-
-
-def mean_curve(curves: Sequence[Curve]) -> tuple[Array, Array, Array]:
-    """x, mean and population standard deviation over runs, on the union of their x values.
-
-    Between its points a run counts by linear interpolation. x ends where the first run ends, and
-    starts where the last one starts, so that every point is over all runs.
-    """
-    start, end = max(c.x[0] for c in curves), min(c.x[-1] for c in curves)
-    x = np.unique(np.concatenate([curve.x for curve in curves]))
-    x = x[(x >= start) & (x <= end)]
-    values = np.stack([np.interp(x, curve.x, curve.y) for curve in curves])
-    return x, values.mean(axis=0), values.std(axis=0)
 
 
 def plot_runs(
@@ -113,35 +72,14 @@ def _curve(run_dir: Path, x: str, y: str, smooth: int) -> Curve | None:
     return Curve(curve.x, smoothed(curve.y, smooth))
 
 
-def read_curve(run_dir: Path, x: str, y: str) -> Curve | None:
-    """The finite points of columns ``x`` and ``y`` of one run, ``None`` where it has none yet.
-
-    Raises:
-        RlpytError: ``plot``, for a column that the run lacks; ``directory``, where there is no run.
-    """
-    columns = read_progress(run_dir)
-    for column in (x, y):
-        if column not in columns:
-            what = f"no column {column!r}" if columns else "no row has been logged yet"
-            hint = did_you_mean(column, columns) if columns else "leave it out, or wait for it"
-            raise RlpytError("plot", what, where=str(run_dir / "progress.csv"), hint=hint)
-    xs, ys = np.array(columns[x]), np.array(columns[y])
-    finite = np.isfinite(xs) & np.isfinite(ys)
-    if not finite.any():
-        return None
-    xs, ys = xs[finite], ys[finite]
-    order = np.argsort(xs, kind="stable")
-    return Curve(xs[order], ys[order])
-
-
 def _figure(
     groups: Sequence[RunGroup],
     curves: Sequence[Sequence[Curve | None]],
     x: str,
     y: str,
     smooth: int,
-) -> Figure:
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+) -> "Figure":
+    figure = new_figure(7.2, 4.4)
     axes = figure.add_subplot()
     styles = iter(looks(len(groups)))
     envs = sorted({group.env for group in groups})
@@ -168,7 +106,7 @@ def _legend_label(group: RunGroup, n_runs: int, *, show_env: bool) -> str:
     return f"{' · '.join(part for part in parts if part)} ({count})"
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], label: str, colour: str, style: str) -> None:
+def _draw(axes: "Axes", curves: Sequence[Curve], label: str, colour: str, style: str) -> None:
     look: dict[str, Any] = {"color": colour, "linestyle": style, "solid_capstyle": "round"}
     if len(curves) == 1:
         axes.plot(*curves[0], linewidth=1.8, label=label, **look)
@@ -181,14 +119,14 @@ def _draw(axes: Axes, curves: Sequence[Curve], label: str, colour: str, style: s
 
 
 def _decorate(
-    figure: Figure, axes: Axes, x: str, y: str, smooth: int, *, several_runs: bool
+    figure: "Figure", axes: "Axes", x: str, y: str, smooth: int, *, several_runs: bool
 ) -> None:
     notes = ["mean ± std over runs"] if several_runs else []
     notes += [f"moving average of {smooth} rows"] if smooth > 1 else []
     axes.set_xlabel(_label(x), color=INK)
     axes.set_ylabel(_label(y), color=INK)
     axes.set_title(", ".join(notes), loc="right", fontsize=8, color=NOTE, pad=12)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    counting_ticks(axes.xaxis)
     quiet_axes(axes)
     axes.margins(x=0.01)
     labels = axes.get_legend_handles_labels()[1]

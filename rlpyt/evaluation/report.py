@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from html import escape
 from io import BytesIO
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from rlpyt.evaluation.comparison import Comparison
 from rlpyt.evaluation.comparison_figures import comparison_figures
@@ -18,6 +17,9 @@ from rlpyt.evaluation.comparison_tables import (
     task_rows,
 )
 from rlpyt.utils.errors import RlpytError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["write_report"]
 
@@ -80,7 +82,7 @@ def write_report(comparison: Comparison, out: Path | str) -> list[Path]:
     return [folder / name for name in files]
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: "Figure") -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=160)
     return buffer.getvalue()

@@ -7,8 +7,8 @@ from typing import Literal, final, get_args
 
 import numpy as np
 
+from rlpyt.evaluation.curves import Curve, read_curve
 from rlpyt.evaluation.labels import setting_labels
-from rlpyt.evaluation.plot import Curve, read_curve
 from rlpyt.evaluation.runs import find_runs, group_runs
 from rlpyt.evaluation.statistics import Array
 from rlpyt.utils.errors import RlpytError, did_you_mean

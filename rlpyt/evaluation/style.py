@@ -1,10 +1,24 @@
 """How figures look: colours that colour-blind readers tell apart, few lines, quiet axes."""
 
 from itertools import cycle, islice
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
+# matplotlib takes half a second to import: who draws does so, in the functions below.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
-__all__ = ["INK", "NOTE", "looks", "quiet_axes"]
+__all__ = [
+    "INK",
+    "NOTE",
+    "counting_ticks",
+    "few_ticks",
+    "looks",
+    "new_figure",
+    "percent_ticks",
+    "quiet_axes",
+]
 
 INK = "#333333"
 """The colour of text."""
@@ -22,7 +36,35 @@ def looks(n: int) -> list[tuple[str, str]]:
     return list(islice(cycle((c, style) for style in _STYLES for c in _COLOURS), n))
 
 
-def quiet_axes(axes: Axes) -> None:
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty one, in inches, whose parts find their places by themselves."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def counting_ticks(axis: "Axis") -> None:
+    """Label thousands and millions by ``k`` and ``M``."""
+    from matplotlib.ticker import EngFormatter
+
+    axis.set_major_formatter(EngFormatter(sep=""))
+
+
+def percent_ticks(axis: "Axis") -> None:
+    """Label shares from 0 to 1 in percent."""
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(1.0))
+
+
+def few_ticks(axis: "Axis", n_intervals: int) -> None:
+    """At most ``n_intervals`` between ticks."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(n_intervals))
+
+
+def quiet_axes(axes: "Axes") -> None:
     """A light grid below the data, one spine, no ticks."""
     axes.grid(visible=True, color="#E3E3E3", linewidth=0.8)
     axes.set_axisbelow(True)

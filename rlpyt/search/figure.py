@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from rlpyt.evaluation.style import INK, NOTE, looks, quiet_axes
+from rlpyt.evaluation.style import INK, NOTE, looks, new_figure, quiet_axes
 from rlpyt.logging.files import directory_error
 from rlpyt.search.results import SearchResult, TrialResult, value_text
 from rlpyt.search.space import Choice, Dimension, LogUniform
 from rlpyt.search.standing import WORST
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["FIGURE_FILE", "draw_search"]
 
@@ -34,8 +34,7 @@ def draw_search(result: SearchResult) -> Path | None:
     n = len(result.plan.space)
     columns = min(n, _COLUMNS)
     rows = -(-n // columns)
-    size = (3.4 * columns + 0.8, 3.1 * rows + 0.7)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(3.4 * columns + 0.8, 3.1 * rows + 0.7)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     panels: list[Axes] = [axes for row in grid for axes in row]
     for axes, (path, dimension) in zip(panels, result.plan.space.items(), strict=False):
@@ -59,7 +58,7 @@ def draw_search(result: SearchResult) -> Path | None:
 
 
 def _draw(
-    axes: Axes, path: str, dimension: Dimension, result: SearchResult, best: TrialResult
+    axes: "Axes", path: str, dimension: Dimension, result: SearchResult, best: TrialResult
 ) -> None:
     rungs = sorted({trial.rung for trial in result.trials})
     for rung, (colour, _) in zip(rungs, looks(len(rungs)), strict=True):
@@ -90,7 +89,7 @@ def _draw(
     axes.tick_params(which="minor", length=0)
 
 
-def _mark_failed(axes: Axes, path: str, dimension: Dimension, result: SearchResult) -> None:
+def _mark_failed(axes: "Axes", path: str, dimension: Dimension, result: SearchResult) -> None:
     """A cross at the bottom for each trial without an objective."""
     failed = [trial.values[path] for trial in result.trials if trial.iqm == WORST]
     places = _places(dimension, failed)

@@ -8,7 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
-from rlpyt.evaluation.plot import Curve
+from rlpyt.evaluation.curves import Curve
 from rlpyt.evaluation.run_scores import ScoreRule
 from rlpyt.evaluation.runs import read_progress
 from rlpyt.evaluation.statistics import aggregate_iqm

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from rlpyt.evaluation.plot import Curve, mean_curve, plot_runs, smoothed
+from rlpyt.evaluation.curves import Curve, mean_curve, smoothed
+from rlpyt.evaluation.plot import plot_runs
 from rlpyt.evaluation.runs import find_runs, group_runs, read_progress
 from rlpyt.utils.errors import RlpytError
 
@@ -177,3 +180,11 @@ def test_a_run_without_a_finished_episode_is_left_out(tmp_path: Path):
         pytest.raises(RlpytError, match="no run has a finite"),
     ):
         plot_runs([young], tmp_path / "y.svg")
+
+
+def test_commands_that_draw_nothing_do_not_import_matplotlib():
+    code = "import sys, rlpyt.cli.main; print('matplotlib' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout == "False\n"
