@@ -14,9 +14,10 @@ import gymnasium
 import numpy as np
 
 from rlpyt.envs.check_report import EnvReport, Finding
-from rlpyt.envs.check_subject import BrokenEnvError, RandomPolicy, Subject, guarded, without_limit
+from rlpyt.envs.check_subject import BrokenEnvError, RandomPolicy, Subject, guarded
 from rlpyt.envs.check_tasks import task_findings
 from rlpyt.envs.check_values import first_difference, space_findings, unsavable
+from rlpyt.envs.edge import without_limit
 from rlpyt.envs.gym import env_name, make_env
 from rlpyt.envs.tasks import find_task_env
 from rlpyt.envs.vector import StatefulEnv
@@ -105,7 +106,7 @@ class _Check:
             self._roll(first, second)
             self._conclude(first)
             if self._agree:
-                if isinstance(without_limit(first.env), StatefulEnv):
+                if isinstance(without_limit(first.env)[0], StatefulEnv):
                     self._round_trip(first, second)
                 else:
                     self._compare_with_new(first)
@@ -262,7 +263,7 @@ class _Check:
 
     def _round_trip(self, first: Subject, second: Subject) -> None:
         """``get_state`` and ``set_state``, in the same instance and into another one."""
-        source, target = without_limit(first.env), without_limit(second.env)
+        source, target = (without_limit(subject.env)[0] for subject in (first, second))
         assert isinstance(source, StatefulEnv)
         assert isinstance(target, StatefulEnv)
         half = len(self._actions) // 2

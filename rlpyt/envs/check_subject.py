@@ -9,7 +9,7 @@ from typing import Any, final
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.wrappers import OrderEnforcing, TimeLimit
+from gymnasium.wrappers import TimeLimit
 
 from rlpyt.envs.check_report import EnvReport, Finding
 from rlpyt.envs.check_values import (
@@ -22,9 +22,10 @@ from rlpyt.envs.check_values import (
     reward_findings,
     snapshot,
 )
+from rlpyt.envs.tasks import parts_of
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["BrokenEnvError", "RandomPolicy", "Subject", "guarded", "time_limit", "without_limit"]
+__all__ = ["BrokenEnvError", "RandomPolicy", "Subject", "guarded", "time_limit"]
 
 
 @final
@@ -61,18 +62,8 @@ def guarded(report: EnvReport, topic: str, function: Callable[..., Any], *args: 
 
 def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
     """Steps after which a ``TimeLimit`` wrapper truncates; ``None`` without one."""
-    while isinstance(env, gymnasium.Wrapper):
-        if isinstance(env, TimeLimit):
-            return int(env._max_episode_steps)
-        env = env.env
-    return None
-
-
-def without_limit(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """``env`` without its outermost time limit and order check: whose state a sampler saves."""
-    while isinstance(env, TimeLimit | OrderEnforcing):
-        env = env.env
-    return env
+    limits = [part._max_episode_steps for part in parts_of(env) if isinstance(part, TimeLimit)]
+    return int(limits[0]) if limits else None
 
 
 @final

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from rlpyt.envs.check import check_env
 from rlpyt.envs.check_report import EnvReport, Finding, print_report
+from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.utils.errors import RlpytError
 
 STEPS = 60
@@ -686,6 +687,22 @@ def test_state_under_a_time_limit():
 
 def _limited_stateful() -> gymnasium.Env:
     return TimeLimit(OrderEnforcing(ForgetsPosition()), 7)
+
+
+def test_a_state_that_no_sampler_would_use_is_not_judged():
+    """Samplers step what is below one time limit; below two they take actions again."""
+    report = check_env(_twice_limited_stateful, steps=STEPS)
+    assert "state" not in {finding.topic for finding in report.findings}
+    indices = {"env_indices": [0], "seed": 0}
+    limited, twice = (
+        LoopVectorEnv(make, **indices) for make in (_limited_stateful, _twice_limited_stateful)
+    )
+    assert "own" in limited.state_dict()["envs"][0]
+    assert "own" not in twice.state_dict()["envs"][0]
+
+
+def _twice_limited_stateful() -> gymnasium.Env:
+    return TimeLimit(_limited_stateful(), 5)
 
 
 def test_live_state_is_found_out():
