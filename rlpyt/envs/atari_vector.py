@@ -10,7 +10,7 @@ from gymnasium import spaces
 from rlpyt.data import EnvSpaces, EnvStep
 from rlpyt.envs.atari import ATARI_INFO_KEYS, AtariConfig, rom_of
 from rlpyt.envs.atari_game import ale_seed
-from rlpyt.envs.capsule import capsule_from_history
+from rlpyt.envs.capsule import capsule_from_history, failure_of
 from rlpyt.envs.edge import raised_by
 from rlpyt.envs.episodes import warn_unless_equal
 from rlpyt.envs.vector import NOBODY, VectorEnv
@@ -282,8 +282,7 @@ class AtariVectorEnv(VectorEnv):
         raise self._failed(raised_by(self.env_indices[0], f"in {method}", error)) from error
 
     def _failed(self, error: RlpytError) -> RlpytError:
-        failure = {"code": error.code, "what": error.what, "where": error.where}
-        error.capsule = self.capsule(failure, 0)
+        error.capsule = self.capsule(failure_of(error), 0)
         return error
 
     def close(self) -> None:

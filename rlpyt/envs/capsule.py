@@ -26,6 +26,7 @@ __all__ = [
     "HANG",
     "capsule_from_history",
     "changed_versions",
+    "failure_of",
     "read_capsule",
     "with_capsule",
     "write_capsule",
@@ -111,6 +112,11 @@ def capsule_from_history(
         "actions": None if actions is None else encode_actions(actions),
         "failure": {name: str(failure[name]) for name in ("code", "what", "where")},
     }
+
+
+def failure_of(error: RlpytError) -> dict[str, str]:
+    """What a capsule says of ``error``."""
+    return {"code": error.code, "what": error.what, "where": error.where}
 
 
 def write_capsule(directory: Path, capsule: Mapping[str, Any]) -> Path:

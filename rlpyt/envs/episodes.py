@@ -10,7 +10,7 @@ from typing import Any, NoReturn, final
 import gymnasium
 import numpy as np
 
-from rlpyt.envs.capsule import capsule_from_history
+from rlpyt.envs.capsule import capsule_from_history, failure_of
 from rlpyt.envs.edge import raised_by
 from rlpyt.envs.tasks import TaskEnv, find_task_env, parts_of
 from rlpyt.envs.vector import NOBODY, PlannedEnv, StatefulEnv
@@ -114,8 +114,7 @@ class Episodes:
 
     def failed(self, error: RlpytError, i: int) -> RlpytError:
         """``error`` of row ``i``, with its capsule."""
-        failure = {"code": error.code, "what": error.what, "where": error.where}
-        error.capsule = self.capsule(failure, i)
+        error.capsule = self.capsule(failure_of(error), i)
         return error
 
     def _place(self, i: int, n_failed: int = 0) -> str:

@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv as GymVectorEnv
 
 from rlpyt.data import EnvSpaces, EnvStep
 from rlpyt.envs.batched import action_converter, copy_final, observation_copier, set_rows
-from rlpyt.envs.capsule import capsule_from_history
+from rlpyt.envs.capsule import capsule_from_history, failure_of
 from rlpyt.envs.edge import FiniteCheck, raised_by
 from rlpyt.envs.vector import NOBODY, VectorEnv
 from rlpyt.utils.buffer import leaves
@@ -176,8 +176,7 @@ class NativeVectorEnv(VectorEnv):
         raise self._failed(raised_by(self._first_index, f"in {method}", error, place)) from error
 
     def _failed(self, error: RlpytError) -> RlpytError:
-        failure = {"code": error.code, "what": error.what, "where": error.where}
-        error.capsule = self.capsule(failure, 0)
+        error.capsule = self.capsule(failure_of(error), 0)
         return error
 
     def capsule(self, failure: dict[str, str], row: int | None = None) -> dict[str, Any] | None:

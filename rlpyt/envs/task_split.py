@@ -7,7 +7,7 @@ import gymnasium
 
 from rlpyt.envs.build import EnvConfig, build_env
 from rlpyt.envs.gym import env_name
-from rlpyt.envs.tasks import Task, plain_task, task_env
+from rlpyt.envs.tasks import Task, task_env, task_key
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, generator
 
@@ -53,8 +53,8 @@ def task_split(
     tasks, name = _sample(env, n_tasks, seed)
     split = TaskSplit(tasks[:n_train], tasks[n_tasks - n_test :])
     if not overlap:
-        trained = {_key(task) for task in split.train}
-        n_shared = sum(_key(task) in trained for task in split.test)
+        trained = {task_key(task) for task in split.train}
+        n_shared = sum(task_key(task) in trained for task in split.test)
         if n_shared:
             raise RlpytError(
                 "task",
@@ -74,7 +74,3 @@ def _sample(env: Any, n: int, seed: int) -> tuple[list[Task], str]:
         return task_env(made).sample_tasks(n, rng), env_name(config.id)
     finally:
         made.close()
-
-
-def _key(task: Task) -> str:
-    return repr(sorted(plain_task(task).items()))

@@ -21,6 +21,7 @@ __all__ = [
     "plain_task",
     "same_task",
     "task_env",
+    "task_key",
 ]
 
 Task = dict[str, Any]
@@ -122,6 +123,11 @@ def plain_task(task: Mapping[str, Any]) -> Task:
         name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
         for name, value in task.items()
     }
+
+
+def task_key(task: Mapping[str, Any]) -> str:
+    """A text that two tasks share where they are the same, by which they can be counted."""
+    return repr(sorted(plain_task(task).items()))
 
 
 def same_task(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

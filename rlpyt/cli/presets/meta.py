@@ -10,7 +10,7 @@ from rlpyt.algos.meta.pearl import PEARL
 from rlpyt.cli.presets.kinds import Recurrent, refuse_memory
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig, build_env
-from rlpyt.envs.tasks import parts_of, plain_task, task_env
+from rlpyt.envs.tasks import parts_of, task_env, task_key
 from rlpyt.envs.trials import TRIAL_INFO_KEYS, TrialTrajInfo
 from rlpyt.replays.tasks import TaskReplay
 from rlpyt.runners.evaluator import Evaluator
@@ -100,7 +100,7 @@ def _look(env: EnvConfig) -> _Tasks:
         what = f"{env.id} has no time limit: a trial needs trajectories that end"
         raise RlpytError("env", what, hint="wrap it in gymnasium.wrappers.TimeLimit")
     steps = min(limit._max_episode_steps for limit in limits)
-    n = len({repr(sorted(plain_task(task).items())) for task in sampled})
+    n = len({task_key(task) for task in sampled})
     if n < _TRAIN + _TEST:
         return _Tasks(n, n, overlap=True, trajectory_steps=steps)
     return _Tasks(_TRAIN, _TEST, overlap=False, trajectory_steps=steps)
