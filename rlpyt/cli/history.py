@@ -11,6 +11,7 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.files import read_manifest
 from rlpyt.checkpoint.manifest import Manifest
 from rlpyt.cli.rundir import checkpoints_of
+from rlpyt.evaluation.same_run import rank_checkpoints
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["Moment", "add_moment_options", "chosen_moment", "parts", "read_moments"]
@@ -46,10 +47,7 @@ def parts(run_dir: Path) -> list[Checkpointer]:
     Raises:
         RlpytError: where the run was ended before it saved its first.
     """
-    first = checkpoints_of(run_dir)
-    others = first.directory.glob("rank_*")
-    ranks = sorted(others, key=lambda path: int(path.name.removeprefix("rank_")))
-    return [first, *map(Checkpointer, ranks)]
+    return rank_checkpoints(checkpoints_of(run_dir).directory)
 
 
 def read_moments(run_dir: Path) -> list[Moment]:

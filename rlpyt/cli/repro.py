@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, final
 from rlpyt.cli.arguments import positive
 from rlpyt.cli.command import RUN_ERROR, Command
 from rlpyt.cli.rerun import code_importable
-from rlpyt.cli.rundir import find_run, load_params, load_runner
+from rlpyt.cli.rundir import find_run, load_runner
 from rlpyt.cli.samplers import SAMPLERS, as_sampler
 from rlpyt.evaluation.same_run import (
     StateDifference,
+    drop_later_states,
     load_states,
     saved_itrs,
     state_differences,
@@ -81,7 +82,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         else:
             root = args.out
         start = time.perf_counter()
-        pair = _Pair(runners, root, load_params(run_dir))
+        pair = _Pair(runners, root(run_dir))
         place = pair.first_difference()
         seconds = time.perf_counter() - start
     told = _told(place, runners, pair.compared, args, note)
@@ -135,7 +136,7 @@ class _Pair:
             found = place
             if place.before is None or place.itr - place.before == 1:
                 return place
-            _keep_until(one, place.before)
+            drop_later_states(one, place.before)
             source, start, end = one, place.before, place.itr
         raise AssertionError(f"iterations {start} to {end} do not end")
 
@@ -182,12 +183,6 @@ class _Pair:
             before = itr
             self.compared += 1
         return None
-
-
-def _keep_until(run_dir: Path, itr: int) -> None:
-    for path in run_dir.glob("checkpoints/**/itr_*"):
-        if path.is_dir() and int(path.name.partition("_")[2].partition(".")[0]) > itr:
-            shutil.rmtree(path)
 
 
 def _told(

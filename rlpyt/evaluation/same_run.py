@@ -1,6 +1,7 @@
 """Whether two runs are one: where their states, and the rows of their logs, first differ."""
 
 import csv
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,9 @@ from rlpyt.runners.records import TIME_COLUMNS
 __all__ = [
     "RowDifference",
     "StateDifference",
+    "drop_later_states",
     "load_states",
+    "rank_checkpoints",
     "read_rows",
     "row_difference",
     "run_difference",
@@ -131,6 +134,20 @@ def saved_itrs(run_dir: Path) -> list[int]:
     return sorted(Checkpointer(run_dir / "checkpoints").saved())
 
 
+def rank_checkpoints(directory: Path) -> list[Checkpointer]:
+    """Those in a run's ``checkpoints``: of the first process that learned, then of rank 1, ..."""
+    others = directory.glob("rank_*")
+    ranks = sorted(others, key=lambda path: int(path.name.removeprefix("rank_")))
+    return [Checkpointer(path) for path in (directory, *ranks)]
+
+
+def drop_later_states(run_dir: Path, itr: int) -> None:
+    """Remove what the run has kept of iterations behind ``itr``, of all its processes."""
+    for path in run_dir.glob("checkpoints/**/itr_*"):
+        if path.is_dir() and int(path.name.partition("_")[2].partition(".")[0]) > itr:
+            shutil.rmtree(path)
+
+
 def load_states(run_dir: Path, itr: int | None = None) -> list[dict[str, Any]]:
     """The state after iteration ``itr`` (None: the newest that is kept), of each process that
     learned: the first's, then those of rank 1, ...
@@ -138,10 +155,8 @@ def load_states(run_dir: Path, itr: int | None = None) -> list[dict[str, Any]]:
     Raises:
         RlpytError: ``checkpoint``, where a file is damaged.
     """
-    directory = run_dir / "checkpoints"
     states = []
-    for folder in [directory, *sorted(directory.glob("rank_*"))]:
-        checkpointer = Checkpointer(folder)
+    for checkpointer in rank_checkpoints(run_dir / "checkpoints"):
         saved = checkpointer.saved()
         state, _manifest = checkpointer.load(saved[max(saved) if itr is None else itr])
         states.append(state)

@@ -18,7 +18,12 @@ from unittest.mock import patch
 from exactness_rows import BATCH, N_ITR, Row, small_runner
 
 from rlpyt.cli.samplers import as_sampler
-from rlpyt.evaluation.same_run import load_states, run_difference, state_differences
+from rlpyt.evaluation.same_run import (
+    drop_later_states,
+    load_states,
+    run_difference,
+    state_differences,
+)
 from rlpyt.logging.context import logger_context
 from rlpyt.runners.async_rl import AsyncRl
 from rlpyt.runners.base import BaseRunner
@@ -119,9 +124,7 @@ class Runs:
         """
         log_dir = self.root / f"resumed-{column}-{itr}"
         shutil.copytree(self.saving(column), log_dir / "run_0")
-        for path in log_dir.glob("run_0/checkpoints/**/itr_*"):
-            if path.is_dir() and int(path.name[-9:]) > itr:
-                shutil.rmtree(path)
+        drop_later_states(log_dir / "run_0", itr)
         return train(made(self.row, by or column), log_dir, resume=True)
 
     def interrupted(self, column: str, stops: list[int]) -> Path:
