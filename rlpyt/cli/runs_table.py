@@ -1,27 +1,32 @@
 """The runs of a queue as a table on the terminal."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rlpyt.evaluation.run_sources import LiveState
 from rlpyt.launch.queued_run import QueuedRun
 
 __all__ = ["STATE_STYLES", "print_runs", "run_seconds"]
 
 _FILE_WIDTH = 240  # of a table that goes to a file or another program
 
-STATE_STYLES = {
-    "queued": "dim",
-    "running": "cyan",
-    "done": "green",
-    "failed": "bold red",
-    "stopped": "yellow",
-}
+STATE_STYLES: Mapping[LiveState, str] = MappingProxyType(
+    {
+        "queued": "dim",
+        "running": "green",
+        "done": "cyan",
+        "failed": "bold red",
+        "stopped": "yellow",
+        "lost": "bold yellow",
+    }
+)
 """How rich shows each state."""
 
 

@@ -9,19 +9,12 @@ from typing import Literal, final
 from rich.table import Table
 from rich.text import Text
 
+from rlpyt.cli.runs_table import STATE_STYLES
 from rlpyt.evaluation.live import LiveRun, Snapshot
 from rlpyt.evaluation.run_sources import LiveState
 
 __all__ = ["bar", "duration", "quantity", "run_labels", "runs_table", "sparkline", "summary_lines"]
 
-_STYLES: dict[LiveState, str] = {
-    "running": "green",
-    "lost": "bold yellow",
-    "failed": "bold red",
-    "stopped": "yellow",
-    "queued": "dim",
-    "done": "cyan",
-}
 _SIGNS: dict[LiveState, str] = {
     "running": "▶",
     "lost": "?",
@@ -106,13 +99,13 @@ def _steps(run: LiveRun) -> str:
 
 
 def _progress(run: LiveRun, ascii_only: bool) -> Text:
-    return Text(bar(run.fraction, 8, ascii_only=ascii_only), style=_STYLES[run.found.state])
+    return Text(bar(run.fraction, 8, ascii_only=ascii_only), style=STATE_STYLES[run.found.state])
 
 
 def _state(run: LiveRun, ascii_only: bool) -> Text:
     state = run.found.state
     word = "ending" if run.found.ending else state
-    return Text(word if ascii_only else f"{_SIGNS[state]} {word}", style=_STYLES[state])
+    return Text(word if ascii_only else f"{_SIGNS[state]} {word}", style=STATE_STYLES[state])
 
 
 @final
@@ -196,7 +189,7 @@ def summary_lines(snapshot: Snapshot, width: int) -> list[Text]:
     counts = Text(f"  {n} run{'s' * (n != 1)}")
     for i, (state, count) in enumerate(snapshot.counts.items()):
         counts.append(": " if i == 0 else ", ")
-        counts.append(f"{count} {state}", style=_STYLES[state])
+        counts.append(f"{count} {state}", style=STATE_STYLES[state])
     place = _shortened(str(snapshot.directory), max(12, width - len(counts)))
     first = Text.assemble((place, "bold"), counts)
     parts = [f"{quantity(snapshot.steps_per_second)} steps/s"]
