@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlpyt.launch import Launcher, Queue, RunSpec
-from rlpyt.launch.afterwards import report_on
+from rlpyt.launch.report import report_on
 from rlpyt.logging import default_log_dir
 
 FOLDER = Path(__file__).resolve().parents[1]

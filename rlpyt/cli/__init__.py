@@ -1,4 +1,4 @@
-"""The command line: ``rlpyt train``, ``resume``, ``eval``, ``hash``, ``plot``, ``env-check``."""
+"""The command line: what each command of ``rlpyt`` reads, does and prints."""
 
 from rlpyt.cli.commands import COMMANDS
 

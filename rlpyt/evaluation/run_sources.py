@@ -19,7 +19,7 @@ from rlpyt.evaluation.runs import (
     group_runs,
     short_name,
 )
-from rlpyt.launch.attendance import LauncherRecord
+from rlpyt.launch.attendance import SILENCE, LauncherRecord
 from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import QueuedRun
 from rlpyt.utils.config import flatten_config
@@ -35,7 +35,6 @@ LIVE_STATES: tuple[LiveState, ...] = get_args(LiveState)
 """In the order in which people want to see them."""
 
 _SEARCH = 5.0  # seconds between two searches for new runs below a folder
-_SILENCE = 90.0  # seconds after which a launcher of another machine is taken to have ended
 _LOST = "its process has ended without a word"
 _LOST_IN_QUEUE = "its launcher was ended; the next one goes on with it"
 
@@ -161,7 +160,7 @@ class QueueSource(RunSource):
 def _is_alive(launcher: LauncherRecord) -> bool:
     if launcher.process.is_here:
         return launcher.process.is_running
-    return time.time() - launcher.seen_at < _SILENCE
+    return time.time() - launcher.seen_at < SILENCE
 
 
 def _variant_labels(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

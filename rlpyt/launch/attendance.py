@@ -17,7 +17,7 @@ from rlpyt.launch.queued_run import QueuedRun, QueueState
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.processes import ProcessIdentity
 
-__all__ = ["Attendance", "LauncherRecord", "Recovery", "Wait", "launchers_in"]
+__all__ = ["SILENCE", "Attendance", "LauncherRecord", "Recovery", "Wait", "launchers_in"]
 
 Do: TypeAlias = Callable[..., sqlite3.Cursor]
 """Executes a statement of a transaction."""
@@ -25,7 +25,8 @@ Do: TypeAlias = Callable[..., sqlite3.Cursor]
 Wait: TypeAlias = Callable[[RlpytError], None]
 Result = TypeVar("Result")
 
-_SILENCE = 90.0  # seconds without a sign of life after which a launcher elsewhere has ended
+SILENCE = 90.0
+"""Seconds without a sign of life after which a launcher of another machine has ended."""
 
 
 @final
@@ -204,7 +205,7 @@ class Attendance:
             beats, since = self._others.setdefault(other.id, (other.beats, now))
             if beats != other.beats:
                 self._others[other.id] = (other.beats, now)
-            elif other.process.is_here or now - since > _SILENCE:
+            elif other.process.is_here or now - since > SILENCE:
                 gone.append(other.id)
         return self._without(gone)
 

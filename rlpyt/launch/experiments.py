@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rlpyt.launch.afterwards import report_on
 from rlpyt.launch.child import run_command
 from rlpyt.launch.launcher import Launcher
 from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import RunSpec
+from rlpyt.launch.report import report_on
 from rlpyt.launch.run_slot import run_slots
 from rlpyt.launch.variant import save_variant
 from rlpyt.logging.context import default_log_dir
