@@ -14,8 +14,9 @@ from rlpyt.cli.command import Command
 from rlpyt.cli.history import Moment, add_moment_options, chosen_moment, parts, read_moments
 from rlpyt.cli.resume import continue_run
 from rlpyt.cli.rewind import cut_rows
-from rlpyt.cli.rundir import NewRunDir, find_run, load_params, load_runner
+from rlpyt.cli.rundir import NewRunDir, find_run, load_runner
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
+from rlpyt.evaluation.runs import load_params
 from rlpyt.logging.files import directory_error
 from rlpyt.logging.lineage import LINEAGE, add_event
 from rlpyt.logging.provenance import PROVENANCE
@@ -100,7 +101,7 @@ def _describe(
         sha256=state_hash(arrays),  # as `rlpyt hash` gives it
         changed=changed_values(changes),
     )
-    write_settings(out, load_params(run_dir), runner)
+    write_settings(out(run_dir), runner)
     write_run_state(out, "paused")
 
 

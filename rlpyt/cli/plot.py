@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rlpyt.cli.command import Command
 from rlpyt.evaluation.plot import plot_runs
+from rlpyt.evaluation.runs import RETURN, STEPS
 
 __all__ = ["COMMAND"]
 
@@ -22,12 +23,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--x",
-        default="Diagnostics/CumSteps",
+        default=STEPS,
         metavar="COLUMN",
-        help="of progress.csv (default Diagnostics/CumSteps)",
+        help=f"of progress.csv (default {STEPS})",
     )
     parser.add_argument(
-        "--y", default=None, metavar="COLUMN", help="of progress.csv (default ReturnAverage)"
+        "--y", default=RETURN, metavar="COLUMN", help=f"of progress.csv (default {RETURN})"
     )
     parser.add_argument(
         "--smooth", type=int, default=0, metavar="ROWS", help="moving average over so many rows"

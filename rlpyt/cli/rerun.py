@@ -17,11 +17,11 @@ from rlpyt.cli.rundir import (
     draw_curve,
     find_run,
     has_evidence,
-    load_params,
     load_runner,
     was_stopped,
 )
 from rlpyt.cli.then_and_now import difference_table, differences, ways_back
+from rlpyt.evaluation.runs import load_params
 from rlpyt.evaluation.same_run import read_rows, row_difference
 from rlpyt.logging.lineage import read_lineage
 from rlpyt.logging.logger import Logger

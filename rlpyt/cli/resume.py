@@ -9,8 +9,9 @@ from rlpyt.algos.dqn.base import QAlgorithm
 from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.changes import accept_changes, change_settings
 from rlpyt.cli.command import Command
-from rlpyt.cli.rundir import checkpoints_of, draw_curve, find_run, load_params, load_runner
+from rlpyt.cli.rundir import checkpoints_of, draw_curve, find_run, load_runner
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
+from rlpyt.evaluation.runs import load_params
 from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.continued import train_or_continue

@@ -1,17 +1,17 @@
 """A run's directory: made for a new run, found and read again for an old one."""
 
-import json
 import shutil
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Self, final
 
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.lock import RunLock
 from rlpyt.evaluation.plot import plot_runs
+from rlpyt.evaluation.runs import load_params
 from rlpyt.logging.files import make_run_dir
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.saver import read_run_state
@@ -24,7 +24,6 @@ __all__ = [
     "draw_curve",
     "find_run",
     "has_evidence",
-    "load_params",
     "load_runner",
     "was_stopped",
 ]
@@ -129,24 +128,6 @@ def checkpoints_of(run_dir: Path) -> Checkpointer:
         what = f"{run_dir} has no checkpoint: the run ended before it saved its first"
         raise RlpytError("checkpoint", what, hint="train again")
     return Checkpointer(directory)
-
-
-def load_params(run_dir: Path) -> dict[str, Any]:
-    """The run's complete configuration, as in ``params.json``.
-
-    Raises:
-        RlpytError: where the file cannot be read as that.
-    """
-    path = run_dir / "params.json"
-    try:
-        params = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RlpytError("directory", f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise RlpytError("config", f"{path} is not JSON: {error}", hint="restore it") from error
-    if not isinstance(params, dict):
-        raise RlpytError("config", f"{path} is not a JSON object", hint="restore it")
-    return params
 
 
 def load_runner(run_dir: Path) -> BaseRunner:

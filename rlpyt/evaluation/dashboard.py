@@ -22,8 +22,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, final
 from urllib.parse import parse_qs, urlsplit
 
-from rlpyt.evaluation.live import RETURN, STEPS, TIME, LiveRun, LiveView, Snapshot
+from rlpyt.evaluation.live import LiveRun, LiveView, Snapshot
 from rlpyt.evaluation.live_thread import LiveThread
+from rlpyt.evaluation.runs import RETURN, STEPS, TIME
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["Dashboard", "Page", "dashboard_page", "snapshot_json"]

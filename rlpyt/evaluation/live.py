@@ -19,20 +19,12 @@ from rlpyt.evaluation.run_sources import (
     QueueSource,
     RunSource,
 )
+from rlpyt.evaluation.runs import RETURN, STEPS, TIME
 from rlpyt.launch.queue import Queue
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.process_usage import ProcessUsage
 
-__all__ = ["RETURN", "STEPS", "TIME", "Curves", "LiveRun", "LiveView", "Snapshot"]
-
-STEPS = "Diagnostics/CumSteps"
-"""The column of environment steps."""
-
-TIME = "Diagnostics/CumTime (s)"
-"""The column of seconds since the run began."""
-
-RETURN = "ReturnAverage"
-"""The column that is shown unless another is chosen."""
+__all__ = ["Curves", "LiveRun", "LiveView", "Snapshot"]
 
 _RATE_ROWS = 10  # the latest rows that say how fast a run is
 _HISTORY = 40  # points of a run's history

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlpyt.evaluation.curves import Curve, mean_curve, read_curve, smoothed
-from rlpyt.evaluation.runs import RunGroup, find_runs, group_runs
+from rlpyt.evaluation.runs import RETURN, STEPS, RunGroup, group_runs, some_runs
 from rlpyt.evaluation.style import INK, NOTE, counting_ticks, looks, new_figure, quiet_axes
 from rlpyt.utils.errors import RlpytError
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_runs"]
 
-_DEFAULT_Y = "ReturnAverage"
 _FORMATS = ("png", "pdf", "svg")
 _LABELS = {"CumSteps": "Environment steps", "CumTime (s)": "Time (s)", "CumUpdates": "Updates"}
 
@@ -25,8 +24,8 @@ _LABELS = {"CumSteps": "Environment steps", "CumTime (s)": "Time (s)", "CumUpdat
 def plot_runs(
     paths: Iterable[Path | str],
     out: Path | str,
-    x: str = "Diagnostics/CumSteps",
-    y: str | None = None,
+    x: str = STEPS,
+    y: str = RETURN,
     smooth: int = 0,
 ) -> Path:
     """Draw column ``y`` over column ``x`` of every run in or below ``paths`` into ``out``.
@@ -39,17 +38,12 @@ def plot_runs(
         RlpytError: ``directory`` where there is no run or ``out`` cannot be written, ``plot`` for
             a column that a run lacks or a wrong argument.
     """
-    paths, out = list(paths), Path(out)
+    out = Path(out)
     if out.suffix.removeprefix(".") not in _FORMATS:
         raise RlpytError("plot", f"cannot draw {out}", hint=f"end it in .{', .'.join(_FORMATS)}")
     if smooth < 0:
         raise RlpytError("plot", f"smooth={smooth} is negative", hint="give a number of rows")
-    run_dirs = find_runs(paths)
-    if not run_dirs:
-        where = ", ".join(map(str, paths)) or "no path given"
-        hint = "give a directory that has run_*/progress.csv below it"
-        raise RlpytError("directory", f"no run found in {where}", hint=hint)
-    y = y or _DEFAULT_Y
+    run_dirs = some_runs(paths)
     groups = group_runs(run_dirs)
     curves = [[_curve(run_dir, x, y, smooth) for run_dir in group.run_dirs] for group in groups]
     if not any(curve is not None for found in curves for curve in found):

@@ -2,7 +2,6 @@
 plan.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, final, get_args
 
 from rlpyt.envs.build import EnvConfig, peek_spaces
-from rlpyt.evaluation.runs import read_progress
+from rlpyt.evaluation.runs import STEPS, load_params, read_progress
 from rlpyt.utils.config import flatten_config
 from rlpyt.utils.cpus import usable_cpus
 from rlpyt.utils.errors import RlpytError
@@ -36,8 +35,7 @@ _SLOWEST = "Diagnostics/SlowestWorker"
 _RESTARTS = "Diagnostics/WorkerRestarts"
 _MEMORY = "agent.model_kwargs.recurrent"  # in params.json; absent: none
 _SPEED, _UPDATES = "Diagnostics/StepsPerSecond", "Diagnostics/UpdatesPerSecond"
-_STEPS = "Diagnostics/CumSteps"
-_NEEDED = (*_FRACTIONS.values(), _IMBALANCE, _SLOWEST, _RESTARTS, _SPEED, _UPDATES, _STEPS)
+_NEEDED = (*_FRACTIONS.values(), _IMBALANCE, _SLOWEST, _RESTARTS, _SPEED, _UPDATES, STEPS)
 _TOLERANCE = 1.1  # clocks of several processes need not add up exactly
 
 
@@ -138,16 +136,7 @@ def read_profile(run_dir: Path) -> RunProfile:
         RlpytError: ``usage``, ``config`` or ``directory``, where the directory holds no run, or one
             whose log does not tell.
     """
-    path = run_dir / "params.json"
-    try:
-        params = json.loads(path.read_bytes())
-    except OSError as error:
-        what = f"cannot read {path}: {error.strerror}"
-        raise RlpytError("usage", what, hint="give a run's directory") from error
-    except ValueError as error:
-        raise RlpytError("config", f"{path} is not JSON: {error}", hint="restore it") from error
-    if not isinstance(params, dict):
-        raise RlpytError("config", f"{path} is not a JSON object", hint="restore it")
+    params = load_params(run_dir)
     return profile_of(read_progress(run_dir), params, str(run_dir))
 
 
@@ -206,7 +195,7 @@ def _useful_rows(
     columns: Mapping[str, Sequence[float]], where: str
 ) -> tuple[list[int], list[float]]:
     """The rows that count, and the wall time of each in seconds."""
-    n = len(columns[_STEPS])
+    n = len(columns[STEPS])
     whole = [
         i
         for i in range(n)
@@ -223,8 +212,8 @@ def _useful_rows(
             where=where,
             hint="let the run log two rows or more, or lower log_interval_steps",
         )
-    before = {i: columns[_STEPS][i - 1] if i else 0.0 for i in rows}
-    steps = [max(1.0, columns[_STEPS][i] - before[i]) for i in rows]
+    before = {i: columns[STEPS][i - 1] if i else 0.0 for i in rows}
+    steps = [max(1.0, columns[STEPS][i] - before[i]) for i in rows]
     return rows, [s / columns[_SPEED][i] for i, s in zip(rows, steps, strict=True)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rlpyt.evaluation.curves import Curve, read_curve
 from rlpyt.evaluation.labels import setting_labels
-from rlpyt.evaluation.runs import find_runs, group_runs
+from rlpyt.evaluation.runs import RETURN, STEPS, group_runs, some_runs
 from rlpyt.evaluation.statistics import Array
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
@@ -19,7 +19,6 @@ ScoreKind = Literal["final", "last", "best", "auc"]
 """What of a curve is a run's score: its mean over the last tenth of the steps, its last point, its
 highest point, or its mean over all steps (the area under it)."""
 
-_STEPS = "Diagnostics/CumSteps"
 _WINDOW = 0.1  # of the steps, for the final score
 _POINTS = 50  # of a curve over all tasks
 _SLACK = 0.02  # of the steps, by which a run may fall short of what was asked for
@@ -32,7 +31,7 @@ class ScoreRule:
     """How a run becomes a number."""
 
     kind: ScoreKind = "final"
-    column: str = "ReturnAverage"  # of progress.csv; higher is better
+    column: str = RETURN  # of progress.csv; higher is better
     steps: int | None = None  # look no further; None: as far as the task's shortest run
 
     def __post_init__(self) -> None:
@@ -151,13 +150,9 @@ def collect_scores(paths: Iterable[Path | str], rule: ScoreRule) -> RunScores:
 
 
 def _read(paths: Sequence[Path | str], column: str, notes: list[str]) -> _Cells:
-    run_dirs = find_runs(paths)
-    where = ", ".join(map(str, paths)) or "no path given"
-    if not run_dirs:
-        hint = "give a directory that has run_*/progress.csv below it"
-        raise RlpytError("directory", f"no run found in {where}", hint=hint)
+    run_dirs = some_runs(paths)
     if len(run_dirs) == 1:
-        what = f"{run_dirs[0]} is the only run in {where}"
+        what = f"{run_dirs[0]} is the only run in {', '.join(map(str, paths))}"
         hint = "a comparison takes several, of other seeds or settings; rlpyt plot draws one"
         raise RlpytError("directory", what, hint=hint)
     cells: _Cells = {}
@@ -167,7 +162,7 @@ def _read(paths: Sequence[Path | str], column: str, notes: list[str]) -> _Cells:
     for group, label in zip(groups, labels, strict=True):
         cell = cells.setdefault((label, group.env or _UNNAMED), _Cell())
         for run_dir in group.run_dirs:
-            curve = read_curve(run_dir, _STEPS, column)
+            curve = read_curve(run_dir, STEPS, column)
             if curve is None or curve.x[-1] <= 0:
                 notes.append(f"{run_dir} has no finite {column} after its start: left out")
             else:

@@ -13,15 +13,29 @@ from rlpyt.utils.config import flatten_config
 from rlpyt.utils.errors import RlpytError
 
 __all__ = [
+    "RETURN",
+    "STEPS",
+    "TIME",
     "RunGroup",
     "algorithm_name",
     "env_name",
     "find_runs",
     "group_runs",
+    "load_params",
     "read_params",
     "read_progress",
     "short_name",
+    "some_runs",
 ]
+
+STEPS = "Diagnostics/CumSteps"
+"""The column of environment steps."""
+
+TIME = "Diagnostics/CumTime (s)"
+"""The column of seconds since the run began."""
+
+RETURN = "ReturnAverage"
+"""The column that is looked at unless another is chosen."""
 
 # What may differ between runs of one setting.
 _PER_RUN = frozenset({"seed", "run_ID", "extra", "pause_steps"})
@@ -41,6 +55,21 @@ def find_runs(paths: Iterable[Path | str]) -> list[Path]:
             found.add(path.parent)
         found.update(file.parent for file in path.rglob("progress.csv"))
     return sorted(found, key=_natural)
+
+
+def some_runs(paths: Iterable[Path | str]) -> list[Path]:
+    """:func:`find_runs`, where there has to be one.
+
+    Raises:
+        RlpytError: ``directory``, where there is none, too.
+    """
+    paths = list(paths)
+    found = find_runs(paths)
+    if not found:
+        where = ", ".join(map(str, paths)) or "no path given"
+        hint = "give a directory that has run_*/progress.csv below it"
+        raise RlpytError("directory", f"no run found in {where}", hint=hint)
+    return found
 
 
 def _natural(path: Path) -> tuple[tuple[str, int, int], ...]:
@@ -81,21 +110,36 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-def read_params(run_dir: Path) -> dict[str, Any]:
-    """``params.json`` flattened, keys joined by dots; empty where there is none.
+def load_params(run_dir: Path) -> dict[str, Any]:
+    """The run's complete configuration, as in ``params.json``.
 
     Raises:
-        RlpytError: ``config``, where it is not a JSON object.
+        RlpytError: ``directory``, where the file cannot be read; ``config``, where it is not a JSON
+            object.
     """
     path = run_dir / "params.json"
-    if not path.exists():
-        return {}
     try:
         params = json.loads(path.read_bytes())
+    except OSError as error:
+        what = f"cannot read {path}: {error.strerror}"
+        raise RlpytError("directory", what, hint="give a run's directory") from error
     except ValueError as error:
-        raise RlpytError("config", f"{path} is not JSON: {error}", hint="repair it") from error
+        raise RlpytError("config", f"{path} is not JSON: {error}", hint="restore it") from error
     if not isinstance(params, dict):
-        raise RlpytError("config", f"{path} is not a JSON object", hint="repair it")
+        raise RlpytError("config", f"{path} is not a JSON object", hint="restore it")
+    return params
+
+
+def read_params(run_dir: Path) -> dict[str, Any]:
+    """:func:`load_params` flattened, keys joined by dots, without what is no setting; empty where
+    there is no such file.
+
+    Raises:
+        RlpytError: as :func:`load_params` does.
+    """
+    if not (run_dir / "params.json").exists():
+        return {}
+    params = load_params(run_dir)
     return flatten_config({key: value for key, value in params.items() if key != "extra"})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rlpyt.evaluation.curves import Curve
 from rlpyt.evaluation.run_scores import ScoreRule
-from rlpyt.evaluation.runs import read_progress
+from rlpyt.evaluation.runs import STEPS, read_progress
 from rlpyt.evaluation.statistics import aggregate_iqm
 from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import QueuedRun
@@ -22,8 +22,6 @@ __all__ = ["WORST", "Scores", "Standing", "iqm_of", "merit", "run_score"]
 
 WORST = -math.inf
 """The score of a run that failed, or has none."""
-
-_STEPS = "Diagnostics/CumSteps"
 
 Scores = Mapping[int, float]
 """Of a trial's runs, by seed."""
@@ -47,14 +45,14 @@ def run_score(run_dir: Path, rule: ScoreRule, pause: int | None) -> float:
     if not (run_dir / "progress.csv").exists():
         return WORST
     columns = read_progress(run_dir)
-    for name in (_STEPS, rule.column):
+    for name in (STEPS, rule.column):
         if columns and name not in columns:
             where = str(run_dir / "progress.csv")
             hint = did_you_mean(name, columns)
             raise RlpytError("plot", f"no column {name!r}", where=where, hint=hint)
-    if not columns or not columns[_STEPS]:
+    if not columns or not columns[STEPS]:
         return WORST
-    x, y = np.array(columns[_STEPS]), np.array(columns[rule.column])
+    x, y = np.array(columns[STEPS]), np.array(columns[rule.column])
     before = x < (math.inf if pause is None else pause)
     n = min(int(np.count_nonzero(before)) + 1, len(x))
     end = float(x[n - 1])
