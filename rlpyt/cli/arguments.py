@@ -6,12 +6,14 @@ from functools import partial
 from typing import get_args
 
 from rlpyt.evaluation.run_scores import ScoreKind
+from rlpyt.evaluation.runs import RETURN
 from rlpyt.logging.sinks import SINKS
 from rlpyt.utils.device import DEVICE_NAMES
 
 __all__ = [
     "add_device_option",
     "add_output_options",
+    "add_preflight_option",
     "add_score_options",
     "help_formatter",
     "positive",
@@ -73,6 +75,15 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
+def add_preflight_option(parser: argparse._ActionsContainer) -> None:
+    """Whether to look at what many runs will take before any starts."""
+    parser.add_argument(
+        "--no-preflight",
+        action="store_true",
+        help="do not look whether memory and disk suffice, nor how long it takes",
+    )
+
+
 def add_score_options(parser: argparse._ActionsContainer) -> None:
     """What of a run's curve is its score."""
     parser.add_argument(
@@ -84,7 +95,7 @@ def add_score_options(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         "--y",
-        default="ReturnAverage",
+        default=RETURN,
         metavar="COLUMN",
-        help="of progress.csv, higher is better (default ReturnAverage)",
+        help=f"of progress.csv, higher is better (default {RETURN})",
     )

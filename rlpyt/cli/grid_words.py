@@ -41,7 +41,7 @@ def grid_of(
         key, equals, text = word.partition("=")
         values = values_of(text)
         if not (key and equals and values):
-            hint = "write algo.learning_rate=1e-3,3e-4"
+            hint = "write algo.learning_rate=1e-3,3e-4; the grid goes up to the next option"
             raise RlpytError("config", f"--grid {word!r} is no KEY=V1,V2", hint=hint)
         if key in settings:
             raise RlpytError("config", f"--grid {key} is given twice", hint="give it once")

@@ -2,29 +2,27 @@
 
 import argparse
 import shlex
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from rlpyt.cli.arguments import add_output_options, positive
+from rlpyt.cli.arguments import add_output_options, add_preflight_option, positive
 from rlpyt.cli.command import RUN_ERROR, USAGE_ERROR, Command, print_error
 from rlpyt.cli.grid_words import grid_of, seeds_of
-from rlpyt.cli.preflight import check_room, checked_runner, forecast_time
+from rlpyt.cli.preflight import checked_runner, print_forecast
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.runs_table import print_runs
-from rlpyt.cli.target import Target, env_override, option_words
+from rlpyt.cli.target import Target, check_given_once, env_override, option_words
 from rlpyt.cli.train import add_runner_options
-from rlpyt.launch.afterwards import report_on
 from rlpyt.launch.child import run_command
 from rlpyt.launch.grid import Grid
 from rlpyt.launch.launcher import Launcher
 from rlpyt.launch.queue import Queue
 from rlpyt.launch.queued_run import RunSpec
+from rlpyt.launch.report import report_on
 from rlpyt.launch.run_slot import run_slots
 from rlpyt.logging.console import RunConsole
 from rlpyt.logging.context import default_log_dir
@@ -59,7 +57,8 @@ def _add_grid_options(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="KEY=V1,V2",
-        help="a setting and its values, such as env=CartPole-v1,Acrobot-v1; all combinations run",
+        help="settings and their values, such as env=CartPole-v1,Acrobot-v1; all combinations run. "
+        "All words up to the next option are of the grid: TARGET and ENV stand before it",
     )
     group.add_argument(
         "--seeds",
@@ -91,11 +90,7 @@ def _add_queue_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-start", action="store_true", help="put the runs into the queue, and start none"
     )
-    group.add_argument(
-        "--no-preflight",
-        action="store_true",
-        help="do not look whether memory and disk suffice, nor how long it takes",
-    )
+    add_preflight_option(group)
     group.add_argument("--no-report", action="store_true", help="compare no runs at the end")
 
 
@@ -112,6 +107,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     target = Target.parse(args.target)
     check_sinks(args.sink)
     grid = grid_of(args.grid, args.seeds, target.choice)
+    check_given_once(overrides, grid.paths, "--grid")
     specs = _specs(target, grid, args, overrides)
     slots = run_slots(args.affinity)
     try:
@@ -122,7 +118,8 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     directory = args.out or default_log_dir(target.title)
     print(f"{len(specs)} run{'s' * (len(specs) != 1)}, {len(slots)} at a time, into {directory}")
     if runners and not args.no_preflight:
-        _forecast(runners, len(grid.seeds), len(slots), directory, with_time=not args.dry_run)
+        with_time = not (args.dry_run or Queue.is_in(directory))  # or some have run already
+        print_forecast(runners, len(grid.seeds), len(slots), directory, with_time=with_time)
     if args.dry_run:
         for number, spec in enumerate(specs):
             slot = slots[number % len(slots)]
@@ -148,17 +145,6 @@ def _runners(
     return grid.check_each(partial(checked_runner, target, args, overrides))
 
 
-def _forecast(
-    runners: Sequence[BaseRunner], runs_each: int, slots: int, directory: Path, *, with_time: bool
-) -> None:
-    print(f"they take {check_room(runners, runs_each, slots, directory)}")
-    if with_time:
-        console = Console(highlight=False)
-        found = forecast_time(runners, runs_each, slots, lambda text: console.status(text))
-        if found is not None:
-            print(f"and {found.text}")
-
-
 def _go_on(directory: Path, args: argparse.Namespace, overrides: list[str]) -> int:
     """With the queue that is there."""
     given = [*overrides, *args.grid, *option_words(args)]
@@ -176,15 +162,7 @@ def _go_on(directory: Path, args: argparse.Namespace, overrides: list[str]) -> i
 def _specs(
     target: Target, grid: Grid, args: argparse.Namespace, overrides: list[str]
 ) -> list[RunSpec]:
-    words = [*option_words(args), *overrides]
-    command = [sys.executable, "-m", "rlpyt.cli.launched"]
-    if target.kind == "script":
-        if words:
-            hint = "give its settings by --grid: it reads them from variant_config.json"
-            raise RlpytError("usage", f"a script has no {' '.join(words)}", hint=hint)
-        command = [sys.executable, target.path]
-    else:
-        words = [str(target), *words]
+    command, words = target.program(args, overrides)
     return [
         RunSpec(
             command=command,

@@ -1,23 +1,20 @@
-"""What a grid will take, before it starts: memory, disk and time."""
+"""What many runs will take, before they start: memory and disk, and by a forecast their time."""
 
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import torch
+from rich.console import Console
 
 from rlpyt.algos.dqn.base import QAlgorithm
 from rlpyt.algos.qpg.base import QpgAlgorithm
+from rlpyt.cli.forecast import forecast_time
 from rlpyt.cli.target import Target
-from rlpyt.evaluation.runs import read_progress
-from rlpyt.logging.logger import Logger
 from rlpyt.runners.async_rl import AsyncRl
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.sync_rl import SyncRl
@@ -27,20 +24,14 @@ from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.shared_memory import available_memory, readable
 
 __all__ = [
-    "Forecast",
     "RunSize",
     "check_room",
     "checked_runner",
-    "forecast_time",
+    "print_forecast",
     "size_of",
 ]
 
 _PROCESS = 350_000_000  # bytes of a process with torch, an environment and a small network
-_SHORT = 200_000  # environment steps of a grid that is over before its forecast would be
-_PROBE_SECONDS = 1.5
-_FIRST_ITERATIONS = 4
-_FILLED = 200  # steps of each environment in a replay that sequences can be drawn from
-_MOST_PROBES = 4
 _SMALL_REPLAY = 10_000  # transitions
 _FREE_SHM = 1_000_000  # bytes: what semaphores of worker processes may take
 
@@ -52,21 +43,6 @@ class RunSize:
 
     memory: int
     disk: int
-
-
-@final
-@dataclass(frozen=True)
-class Forecast:
-    """How long a grid takes."""
-
-    seconds: float
-    speeds: Mapping[str, float]  # environment steps per second of one run, by what it is
-
-    @property
-    def text(self) -> str:
-        """For people: ``about 1:20:00 (PPO on CartPole-v1: 7,605 steps/s)``."""
-        speeds = ", ".join(f"{kind}: {speed:,.0f} steps/s" for kind, speed in self.speeds.items())
-        return f"about {timedelta(seconds=round(self.seconds))} ({speeds})"
 
 
 def _check_starts(runner: BaseRunner) -> None:
@@ -200,75 +176,25 @@ def _size_key(runner: BaseRunner) -> str:
     return json.dumps(config_value({"parts": parts}), sort_keys=True)
 
 
-def forecast_time(
+def print_forecast(
     runners: Sequence[BaseRunner],
     runs_each: int,
     slots: int,
-    waiting: Callable[[str], AbstractContextManager[object]],
-) -> Forecast | None:
-    """From short runs of each kind of algorithm and environment, one after the other.
+    directory: Path,
+    *,
+    with_time: bool,
+    share: float = 1.0,
+) -> None:
+    """Print what :func:`check_room` and, ``with_time``, :func:`forecast_time` say.
 
-    Args:
-        runners: of each variant.
-        runs_each: seeds.
-        slots: runs at a time.
-        waiting: context in which a text is shown.
-
-    Returns:
-        None for a grid that is short, and where there are too many kinds.
+    Raises:
+        RlpytError: as :func:`check_room` does.
     """
-    total = runs_each * sum(runner.n_steps for runner in runners)
-    kinds = {_kind(runner): runner for runner in runners}
-    if total < _SHORT or len(kinds) > _MOST_PROBES:
-        return None
-    speeds = {}
-    for kind, runner in kinds.items():
-        with waiting(f"measuring the speed of {kind}"):
-            speeds[kind] = _speed(runner)
-    seconds = [runner.n_steps / speeds[_kind(runner)] for runner in runners] * runs_each
-    return Forecast(max(sum(seconds) / slots, max(seconds)), speeds)
-
-
-def _kind(runner: BaseRunner) -> str:
-    env = config_dict(runner)["sampler"]["env"]
-    name = env.get("id", "") if isinstance(env, Mapping) else env
-    return f"{type(runner.algo).__name__} on {name}"
-
-
-def _speed(runner: BaseRunner) -> float:
-    """Environment steps per second while it learns, from short runs that are kept nowhere."""
-    runner = fresh(runner)
-    each = runner.steps_per_itr
-    warm = 0
-    names = {field.name for field in fields(runner.algo)}
-    if "min_steps_learn" in names:  # soon, but not before there are sequences to learn from
-        soon = min(_FILLED * runner.sampler.batch_B, vars(runner.algo)["min_steps_learn"])
-        runner = replace(runner, algo=replace(runner.algo, **{"min_steps_learn": soon}))
-        warm = -(-soon // each) + 1
-    n_itr = _FIRST_ITERATIONS
-    while True:
-        seconds, speed = _timed(runner, warm, n_itr)
-        if seconds > _PROBE_SECONDS:
-            return speed
-        n_itr *= 4
-
-
-def _timed(runner: BaseRunner, warm: int, n_itr: int) -> tuple[float, float]:
-    """Seconds of ``warm`` and ``n_itr`` iterations, and the speed of the second half of those."""
-    each = runner.steps_per_itr
-    runner = replace(
-        fresh(runner),
-        n_steps=(warm + n_itr) * each,
-        log_interval_steps=each,
-        checkpoint_interval_steps=(warm + n_itr) * each,
-        evaluator=None,
-    )
-    with TemporaryDirectory(prefix="rlpyt-preflight-", ignore_cleanup_errors=True) as folder:
-        logger = Logger(folder, "preflight", 0, tensorboard=False, console=False)
-        try:
-            runner.train(logger)
-        finally:
-            logger.close()
-        times = read_progress(folder)["Diagnostics/CumTime (s)"]
-    seconds = times[-1] - times[-1 - n_itr // 2]
-    return times[-1], (n_itr // 2) * each / seconds
+    print(f"they take {check_room(runners, runs_each, slots, directory)}")
+    if with_time:
+        console = Console(highlight=False)
+        found = forecast_time(
+            runners, runs_each, slots, lambda text: console.status(text), share=share
+        )
+        if found is not None:
+            print(f"and {found.text}")

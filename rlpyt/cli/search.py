@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from rlpyt.cli.command import RUN_ERROR, USAGE_ERROR, Command, print_error
-from rlpyt.cli.preflight import checked_runner
+from rlpyt.cli.preflight import checked_runner, print_forecast
 from rlpyt.cli.presets.registry import ALGORITHMS
 from rlpyt.cli.search_arguments import add_search_arguments
 from rlpyt.cli.space_words import space_of
-from rlpyt.cli.target import Target, env_override, option_words
+from rlpyt.cli.target import Target, check_given_once, env_override, option_words
 from rlpyt.evaluation.run_scores import ScoreRule
 from rlpyt.evaluation.runs import short_name
 from rlpyt.launch.affinity import get_n_run_slots
+from rlpyt.launch.queue import Queue
 from rlpyt.logging.console import RunConsole
 from rlpyt.logging.context import default_log_dir
 from rlpyt.search.experiment import check_search, run_search
@@ -49,14 +49,25 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     build = partial(checked_runner, target, args, overrides)
     is_script = target.kind == "script"
     try:
-        plan = _plan(target, args, args.steps if is_script else build({}).n_steps)
-        check_search(plan, None if is_script else build, args.affinity)
+        n_steps = args.steps if is_script else build({}).n_steps
+        plan = _plan(target, args, overrides, n_steps)
+        runners = check_search(plan, None if is_script else build, args.affinity)
     except RlpytError as error:  # whatever its code: the command line asks for what is not
         print_error(error)
         return USAGE_ERROR
     program = _program(target, args, overrides)
     directory = args.out or default_log_dir(f"search-{target.title}")
-    print(f"{plan.text}; {get_n_run_slots(args.affinity)} runs at a time, into {directory}")
+    slots = get_n_run_slots(args.affinity)
+    print(f"{plan.text}; {slots} runs at a time, into {directory}")
+    if runners and not args.no_preflight:
+        print_forecast(
+            runners,
+            len(plan.seeds),
+            slots,
+            directory,
+            with_time=not (args.dry_run or Queue.is_in(directory)),
+            share=plan.share * plan.n_trials / len(runners),
+        )
     if args.dry_run:
         _print_trials(plan)
         return 0
@@ -77,15 +88,18 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     return 0 if result.best is not None else RUN_ERROR
 
 
-def _plan(target: Target, args: argparse.Namespace, n_steps: int | None) -> SearchPlan:
+def _plan(
+    target: Target, args: argparse.Namespace, overrides: list[str], n_steps: int | None
+) -> SearchPlan:
     if args.seed:
         hint = f"write --seeds {args.seed}, for the runs or --search-seed for the values"
         raise RlpytError("usage", "--seed is of one run", hint=hint)
     if not args.space and not target.choice:
         hint = "write --space algo.learning_rate=log:1e-5:1e-2"
         raise RlpytError("usage", "no --space is given", hint=hint)
-    return plan_search(
-        {**space_of(args.space), **target.choice},
+    space = space_of(args.space)
+    plan = plan_search(
+        {**space, **target.choice},
         method=args.method,
         n_trials=args.trials,
         seeds=args.seeds,
@@ -96,21 +110,14 @@ def _plan(target: Target, args: argparse.Namespace, n_steps: int | None) -> Sear
         search_seed=args.search_seed,
         rule=ScoreRule(kind=args.score, column=args.y),
     )
+    check_given_once(overrides, plan.space, "--space")
+    return plan
 
 
 def _program(target: Target, args: argparse.Namespace, overrides: list[str]) -> Program:
-    given = args
     if target.kind == "script":  # the trial's variant tells it the steps
-        given = argparse.Namespace(**{**vars(args), "steps": None})
-    words = [*option_words(given), *overrides]
-    if target.kind == "script":
-        if words:
-            hint = "let it read them from variant_config.json, where the trial's values stand"
-            raise RlpytError("usage", f"a script has no {' '.join(words)}", hint=hint)
-        command = [sys.executable, target.path]
-    else:
-        command = [sys.executable, "-m", "rlpyt.cli.launched"]
-        words = [str(target), *words]
+        args = argparse.Namespace(**{**vars(args), "steps": None})
+    command, words = target.program(args, overrides)
     return Program(name=words or [target.path], command=command, cwd=str(Path.cwd()), args=words)
 
 

@@ -4,7 +4,13 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from rlpyt.cli.arguments import add_output_options, add_score_options, positive, seed
+from rlpyt.cli.arguments import (
+    add_output_options,
+    add_preflight_option,
+    add_score_options,
+    positive,
+    seed,
+)
 from rlpyt.cli.grid_words import seeds_of
 from rlpyt.cli.space_words import FORMS
 from rlpyt.cli.train import add_runner_options
@@ -29,7 +35,8 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="KEY=...",
-        help=f"a setting, and what values it may have: {FORMS}",
+        help=f"settings, and what values each may have: {FORMS}. All words up to the next option "
+        "are of the space",
     )
     group.add_argument(
         "--trials", type=positive, default=16, metavar="N", help="points to try (default 16)"
@@ -71,6 +78,7 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="of the search (default data/local/...)"
     )
     group.add_argument("--dry-run", action="store_true", help="show the trials, and start none")
+    add_preflight_option(group)
 
 
 def _add_halving_arguments(parser: argparse.ArgumentParser) -> None:

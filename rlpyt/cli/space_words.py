@@ -27,7 +27,8 @@ def space_of(words: Sequence[str]) -> dict[str, Dimension]:
         key, equals, text = word.partition("=")
         if not (key and equals and text):
             what = f"--space {word!r} is no KEY=..."
-            raise RlpytError("config", what, hint=f"after the key comes {FORMS}")
+            hint = f"after the key comes {FORMS}; the space goes up to the next option"
+            raise RlpytError("config", what, hint=hint)
         if key in space:
             raise RlpytError("config", f"--space {key} is given twice", hint="give it once")
         try:

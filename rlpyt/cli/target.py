@@ -2,8 +2,9 @@
 
 import argparse
 import importlib
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, final
@@ -16,7 +17,7 @@ from rlpyt.runners.base import BaseRunner
 from rlpyt.utils.config import flatten_config
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["Target", "env_override", "option_words", "run_options"]
+__all__ = ["Target", "check_given_once", "env_override", "option_words", "run_options"]
 
 _ENV_KEYS = ("env", "sampler.env", "env.id", "sampler.env.id")
 _EXPERIMENTS = "EXPERIMENTS"  # of a file of experiments: name to function
@@ -99,8 +100,24 @@ class Target:
         algorithm = self.chosen(variant)
         check_algorithm(algorithm)
         chosen = argparse.Namespace(**{**vars(args), "algorithm": algorithm, "env": named[0]})
-        runner = build_runner(chosen, [f"{key}={value}" for key, value in given.items()])
-        return apply_variant(runner, flat)
+        own = [f"{key}={value}" for key, value in given.items()]
+        return apply_variant(build_runner(chosen, [*own, *_env_settings(flat)]), flat)
+
+    def program(
+        self, args: argparse.Namespace, overrides: list[str]
+    ) -> tuple[list[str], list[str]]:
+        """The command of a run, up to what the launcher gives it, and the arguments behind that.
+
+        Raises:
+            RlpytError: ``usage``, for options and overrides of a script.
+        """
+        words = [*option_words(args), *overrides]
+        if self.kind != "script":
+            return [sys.executable, "-m", "rlpyt.cli.launched"], [str(self), *words]
+        if words:
+            hint = "vary it by --grid or --space: a script reads variant_config.json"
+            raise RlpytError("usage", f"a script has no {' '.join(words)}", hint=hint)
+        return [sys.executable, self.path], []
 
     def _experiment(self, name: str) -> BaseRunner:
         module_name = self.path
@@ -124,6 +141,29 @@ class Target:
             what = f"{name}() of {self.path} returns {type(runner).__name__}, not a runner"
             raise RlpytError("usage", what, hint="return a MinibatchRl, SyncRl or AsyncRl")
         return runner
+
+
+def _env_settings(flat: Mapping[str, Any]) -> list[str]:
+    """Those of the environment itself, as overrides: its spaces may depend on them."""
+    paths = {path: path.removeprefix("sampler.") for path in flat}
+    return [
+        f"sampler.{path}={json.dumps(flat[given])}"
+        for given, path in paths.items()
+        if path.startswith("env.")
+    ]
+
+
+def check_given_once(overrides: Sequence[str], varied: Iterable[str], option: str) -> None:
+    """Raise ``usage`` where a setting is both the same in all runs and varied by ``option``."""
+    known = {_plain_key(key) for key in varied}
+    for override in overrides:
+        if _plain_key(override.partition("=")[0]) in known:
+            what = f"{override} is to be the same in all runs, and varied by {option}"
+            raise RlpytError("usage", what, hint="leave out one of them")
+
+
+def _plain_key(key: str) -> str:
+    return "env" if key in _ENV_KEYS else key.removeprefix("sampler.")
 
 
 def env_override(env: str | None) -> list[str]:

@@ -39,6 +39,11 @@ class Grid:
     seeds: tuple[int, ...]
 
     @property
+    def paths(self) -> list[str]:
+        """The settings that it varies."""
+        return [".".join(key) for level in self.levels for key in level.keys]
+
+    @property
     def variants(self) -> list[dict[str, Any]]:
         """What is different about each, nested by the parts of the keys."""
         return make_variants(*self.levels)[0]

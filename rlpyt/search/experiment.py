@@ -76,9 +76,13 @@ def check_search(
     plan: SearchPlan,
     build: Callable[[dict[str, Any]], BaseRunner] | None,
     affinity_code: str = "auto",
-) -> None:
+) -> list[BaseRunner]:
     """See that what is needed is there, and build each trial's runner, and those at the edges of
     the space; ``build`` makes the runner of a variant, ``None`` where only the script can.
+
+    Returns:
+        The trials' runners; those at the edges where the trials are not known before; none of a
+        script.
 
     Raises:
         RlpytError: as :func:`search` does.
@@ -86,11 +90,12 @@ def check_search(
     run_slots(affinity_code)
     if plan.method == "optuna":
         check_optuna()
-    if build is not None:
-        check_trials(
-            plan, {f"edge_{n}": values for n, values in enumerate(edges(plan.space))}, build
-        )
-        check_trials(plan, {trial_name(n): v for n, v in enumerate(plan.values())}, build)
+    if build is None:
+        return []
+    at_edges = {f"edge_{n}": values for n, values in enumerate(edges(plan.space))}
+    trials = {trial_name(n): values for n, values in enumerate(plan.values())}
+    runners = check_trials(plan, at_edges, build)
+    return check_trials(plan, trials, build) or runners
 
 
 def run_search(

@@ -100,6 +100,19 @@ class SearchPlan:
         last = self.n_rungs - 1
         return [*(steps // self.factor ** (last - rung) for rung in range(last)), None]
 
+    @property
+    def share(self) -> float:
+        """Of the steps that all trials would have if none ended early, those that are made: with
+        halving Σᵢ nᵢ (rᵢ - rᵢ₋₁) / (n R), else 1.
+        """
+        if self.method != "halving" or self.n_steps is None:
+            return 1.0
+        ends = [self.n_steps if pause is None else pause for pause in self.pauses]
+        made = (
+            n * (end - start) for n, start, end in zip(self.n_kept, [0, *ends], ends, strict=False)
+        )
+        return sum(made) / (self.n_trials * self.n_steps)
+
     def values(self) -> list[dict[str, Any]]:
         """Of the trials, by path; without those that only optuna knows, when it is asked."""
         if self.method == "optuna":

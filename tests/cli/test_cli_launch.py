@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rlpyt.cli.forecast import forecast_time
 from rlpyt.cli.grid_words import grid_of, seeds_of
 from rlpyt.cli.main import main
-from rlpyt.cli.preflight import check_room, forecast_time, size_of
+from rlpyt.cli.preflight import check_room, size_of
 from rlpyt.cli.presets.registry import default_runner
 from rlpyt.cli.target import Target, option_words, run_options
 from rlpyt.envs.build import EnvConfig
@@ -84,6 +85,9 @@ def test_one_algorithm_takes_its_environment_as_rlpyt_train_does(capsys):
             "nan, which JSON does not have",
         ),
         ("ppo --grid env=CartPole-v1,Pong", "variant env=Pong"),
+        ("ppo CartPole-v1 --grid env=CartPole-v1,Acrobot-v1", "env=CartPole-v1 is to be the same"),
+        ("ppo CartPole-v1 --grid algo.epochs=1,2 --seeds 2 algo.epochs=3", "varied by --grid"),
+        ("ppo --grid algo.epochs=1,2 CartPole-v1", "the grid goes up to the next option"),
         ("ppo CartPole-v1 --seed 3", "write --seeds 3,"),
         ("ppo CartPole-v1 --seeds 1,1", "has one twice"),
         ("ppo CartPole-v1 --seeds many", "is none of 5"),
@@ -99,6 +103,18 @@ def test_one_algorithm_takes_its_environment_as_rlpyt_train_does(capsys):
 )
 def test_what_cannot_be_is_refused_before_anything_is_there(capsys, words, said):
     assert said in refused(capsys, *words.split())
+
+
+def test_the_settings_of_the_environment_choose_the_defaults_in_a_grid_too(capsys):
+    args, _ = run_options([])
+    for variant in ({"sampler": {"env": {"kwargs": {"n": 2}}}}, {"env": {"kwargs": {"n": 2}}}):
+        runner = Target.parse("ppo").build(variant, args, ["env=cli_envs:continuous"])
+        assert runner.algo.normalize_reward  # as for real numbers, which n=1 has not
+        assert runner.sampler.env.kwargs == {"n": 2}
+    found = dry(
+        capsys, "ppo", "cli_envs:make_sound", "--grid", "env.kwargs.size=3,4", "--seeds", "1"
+    )
+    assert len(found) == 2  # one that cannot be made without
 
 
 def test_more_memory_or_disk_than_there_is_is_refused(capsys):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from rlpyt.cli import forecast, search
 from rlpyt.cli.main import main
 from rlpyt.launch import Queue, load_variant
 from rlpyt.runners.saver import read_run_state
+from rlpyt.utils.errors import RlpytError
 
 TWO = "2cpu_0gpu_1cpr_0hto_0saf"
 QUIET = ["--quiet", "--no-tensorboard", "--no-plot"]
@@ -22,7 +24,8 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def dry(capsys, *words: str) -> list[str]:
-    assert main(["search", *words, "--affinity", TWO, "--dry-run", "--out", "data"]) == 0
+    own = ["--affinity", TWO, "--dry-run", "--no-preflight", "--out", "data"]
+    assert main(["search", *words, *own]) == 0
     assert not Path("data").exists()
     return capsys.readouterr().out.splitlines()
 
@@ -42,6 +45,30 @@ def test_the_trials_are_shown(capsys):
 def test_steps_are_those_of_the_runner_unless_given(capsys):
     [line, *_] = dry(capsys, "a2c", "CartPole-v1", "n_steps=4321", "--space", f"{RATE}=1,2")
     assert "4,321 steps, random" in line
+
+
+def test_what_a_search_takes_is_told_before_it_starts(capsys, monkeypatch):
+    def stop(*args: object, **settings: object) -> None:
+        raise RlpytError("usage", "it starts")
+
+    monkeypatch.setattr(forecast, "_speed", lambda runner: 100.0)
+    monkeypatch.setattr(search, "run_search", stop)
+    space = ["--space", f"{RATE}=log:1e-5:1e-2", "--trials", "9", "--seeds", "3", "--halving"]
+    words = ["ppo", "CartPole-v1", "--steps", "9e4", *space, "--affinity", TWO, "--out", "data"]
+    assert main(["search", *words]) == 2
+    _plan, room, time = capsys.readouterr().out.splitlines()
+    assert room.startswith("they take at most")
+    # 9 trials to 10,000 steps, 3 to 30,000, 1 to 90,000, of 3 seeds, two runs at a time
+    assert time == "and about 0:52:30 (PPO on CartPole-v1: 100 steps/s)"
+    assert main(["search", *words, "--no-preflight"]) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_search_that_takes_more_than_there_is_is_refused(capsys):
+    words = ["dqn", "CartPole-v1", "algo.replay.size=20000000000", "--space", f"{RATE}=1,2"]
+    assert main(["search", *words, "--out", "data"]) == 1
+    assert capsys.readouterr().err.startswith("ERROR memory: ")
+    assert not Path("data").exists()
 
 
 def test_algorithms_are_a_choice_like_any(capsys):
@@ -68,6 +95,7 @@ def test_algorithms_are_a_choice_like_any(capsys):
         (f"ppo CartPol-v1 --space {RATE}=1,2", "CartPol"),
         (f"nowhere.py --space {RATE}=1,2", "there is no script"),
         ("ppo CartPole-v1 --space env=A,B", "does not vary env"),
+        (f"ppo CartPole-v1 {RATE}=1 --space {RATE}=1,2", "and varied by --space"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(capsys, words: str, told: str):

@@ -80,6 +80,7 @@ def test_a_line_for_each_trial_names_its_objective_and_the_best(bench: Bench):
 def test_halving_promotes_the_best_of_each_rung(bench: Bench):
     plan = plan_of(method="halving")
     assert (plan.n_rungs, plan.n_kept, plan.pauses) == (3, [9, 3, 1], [100, 300, None])
+    assert plan.share == pytest.approx((9 * 100 + 3 * 200 + 1 * 600) / (9 * 900))
     result = bench.search(plan)
     first = by_score(plan, 100)[:3]
     last = by_score(plan, 300, first)[0]
