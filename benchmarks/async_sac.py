@@ -16,8 +16,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any, NamedTuple
 
 from peers.measure import family_cpu_seconds
 from peers.options import add_json, write_json
+from peers.processes import rotated, run_again
 from peers.report import machine, machine_line
 from rich.console import Console
 from rich.table import Table
@@ -123,23 +122,15 @@ def between(one: Mark, other: Mark) -> Stretch:
 
 def run(system: str, steps: int, seed: int, timeout: float) -> list[Stretch]:
     """Run in a process of its own; nothing where it failed, which it has told."""
-    command = [sys.executable, __file__, "--one", json.dumps([system, steps, seed])]
-    try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, timeout=timeout, check=True
-        )
-    except subprocess.SubprocessError as error:
-        print(f"{system}: {error}", file=sys.stderr)
-        return []
-    return [Stretch(*found) for found in json.loads(done.stdout.splitlines()[-1])]
+    found = run_again(__file__, system, [system, steps, seed], timeout)
+    return [Stretch(*stretch) for stretch in found or ()]
 
 
 def contest(arguments: argparse.Namespace, console: Console) -> dict[str, list[Stretch]]:
     """The stretches of every system, of all rounds."""
     found: dict[str, list[Stretch]] = {system: [] for system in SYSTEMS}
     for number in range(arguments.rounds):
-        turn = list(SYSTEMS)
-        for system in turn[number % len(turn) :] + turn[: number % len(turn)]:
+        for system in rotated(list(SYSTEMS), number % len(SYSTEMS)):
             stretches = run(system, arguments.steps, number, arguments.timeout)
             found[system] += stretches
             if stretches:

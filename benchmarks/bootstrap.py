@@ -10,15 +10,14 @@ compare; ratios of one run do.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from peers.options import add_json, write_json
 
 from rlpyt.evaluation import AGGREGATES, bootstrap_interval
 
@@ -91,10 +90,8 @@ def main() -> None:
     for clock in Seconds._fields:
         ratio = statistics.median(each["rliable"][clock] / each["ours"][clock] for each in rounds)
         print(f"rliable / ours, by {clock} time, median of {len(rounds)} rounds: {ratio:.0f}")
-    if arguments.json is not None:
-        settings = vars(arguments) | {"json": str(arguments.json)}
-        text = json.dumps({"settings": settings, "rounds": rounds}, indent=2)
-        arguments.json.write_text(text, encoding="utf-8")
+    settings = {name: value for name, value in vars(arguments).items() if name != "json"}
+    write_json(arguments.json, {"settings": settings, "rounds": rounds})
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -107,7 +104,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--replications", type=int, default=50_000)
     parser.add_argument("--rliable-replications", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds there too")
+    add_json(parser)
     return parser.parse_args(words)
 
 

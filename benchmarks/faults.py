@@ -4,13 +4,13 @@ Gymnasium's AsyncVectorEnv, in turn.
     python benchmarks/faults.py
     python benchmarks/faults.py --only sb3 --faults kill-worker,env-hangs --json out.json
 
-
 Needs stable-baselines3 beside rlpyt. Each pair of fault and library is a process of its own, in a
 session of its own, with two worker processes on CartPole; what is left of it is looked for, and
 ended. Linux. A process that still runs at the limit hangs.
 """
 
 import argparse
+import base64
 import json
 import os
 import signal
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import date
@@ -161,15 +162,11 @@ class _Payload:
 
 
 def load_sb3(folder: Path, resume: str) -> None:
-    import base64
-
     import cloudpickle
     from stable_baselines3 import PPO
 
     model = PPO("MlpPolicy", "CartPole-v1", device="cpu")
     model.save(folder / "model.zip")
-    import zipfile
-
     with zipfile.ZipFile(folder / "model.zip") as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     data = json.loads(files["data"])
@@ -192,20 +189,15 @@ def load_rlpyt(folder: Path, resume: str) -> None:
     checkpoints.load_latest()
 
 
-BODIES: dict[tuple[str, bool], Callable[[Path, str], None]] = {
-    ("rlpyt", False): run_rlpyt,
-    ("sb3", False): run_sb3,
-    ("gymnasium", False): run_gymnasium,
-}
+Body = Callable[[Path, str], None]
 
 
-def body_of(peer: str, fault: str) -> Callable[[Path, str], None]:
+def body_of(peer: str, fault: str) -> Body:
     """What the process does."""
-    if fault == "kill-saving":
-        return {"rlpyt": save_rlpyt, "sb3": save_sb3}[peer]
-    if fault == "payload":
-        return {"rlpyt": load_rlpyt, "sb3": load_sb3}[peer]
-    return BODIES[peer, False]
+    saving: dict[str, Body] = {"rlpyt": save_rlpyt, "sb3": save_sb3}
+    loading: dict[str, Body] = {"rlpyt": load_rlpyt, "sb3": load_sb3}
+    training: dict[str, Body] = {"rlpyt": run_rlpyt, "sb3": run_sb3, "gymnasium": run_gymnasium}
+    return {"kill-saving": saving, "payload": loading}.get(fault, training)[peer]
 
 
 # --- outside -----------------------------------------------------------------------------------

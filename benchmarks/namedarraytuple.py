@@ -11,15 +11,14 @@ timings, the call of a lambda included.
 
 import argparse
 import importlib.util
-import json
 import sys
 import timeit
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from peers.options import add_json, write_json
 from rich.console import Console
 from rich.table import Table
 
@@ -53,7 +52,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeat", type=int, default=100)
-    parser.add_argument("--json", type=Path, default=None)
+    add_json(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     console = Console() if sys.stdout.isatty() else Console(width=120)
@@ -65,8 +64,7 @@ def main() -> None:
                 name: microseconds(run, arguments.repeat) for name, run in operations.items()
             }
     console.print(as_table(figures))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"targets": TARGETS, "us": figures}, indent=1))
+    write_json(arguments.json, {"targets": TARGETS, "us": figures})
 
 
 def contenders(kind: str, fields: dict[str, Any]) -> dict[str, Operations]:

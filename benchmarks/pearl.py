@@ -14,8 +14,6 @@ turn; the turn is repeated ``--rounds`` times with rotated order.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from typing import Any
 
 import torch
 from peers.options import add_json, write_json
+from peers.processes import rotated, run_again
 from peers.report import machine, machine_line
 from rich.console import Console
 from rich.table import Table
@@ -124,14 +123,8 @@ def iteration(updates: int, seed: int) -> dict[str, float]:
 def run(system: str, arguments: argparse.Namespace, seed: int) -> dict[str, float]:
     """In a process of its own; nothing where it failed, which it has told."""
     size = arguments.updates if system == "iteration" else arguments.batches
-    command = [sys.executable, __file__, "--one", json.dumps([system, size, seed])]
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600, check=True)
-    except subprocess.SubprocessError as error:
-        print(f"{system}: {error}", file=sys.stderr)
-        return {}
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    found: dict[str, float] | None = run_again(__file__, system, [system, size, seed], 600.0)
+    return found or {}
 
 
 def measure(system: str, size: int, seed: int) -> dict[str, float]:
@@ -144,8 +137,7 @@ def contest(arguments: argparse.Namespace, console: Console) -> dict[str, list[d
     """What every system came to, in each round."""
     found: dict[str, list[dict[str, float]]] = {system: [] for system in SYSTEMS}
     for number in range(arguments.rounds):
-        turn = list(SYSTEMS)
-        for system in turn[number % len(turn) :] + turn[: number % len(turn)]:
+        for system in rotated(list(SYSTEMS), number % len(SYSTEMS)):
             one = run(system, arguments, number)
             if one:
                 found[system].append(one)

@@ -12,17 +12,16 @@ defaults. A learner that takes a second for such a batch pays a tenth more for a
 
 import argparse
 import inspect
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from gymnasium import Space, spaces
+from peers.options import add_json, write_json
 from rich.console import Console
 from rich.table import Table
 
@@ -51,8 +50,7 @@ def main() -> None:
         costs = measure(arguments, kind)
         results[kind] = {name: cost._asdict() for name, cost in costs.items()}
         Console(width=100).print(table(costs, kind, arguments))
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=2), encoding="utf-8")
+    write_json(arguments.json, results)
 
 
 def measure(arguments: argparse.Namespace, kind: str) -> dict[str, Cost]:
@@ -134,10 +132,8 @@ def table(costs: dict[str, Cost], kind: str, arguments: argparse.Namespace) -> T
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    summary, _, description = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
-        description=f"{summary}\n\n{description}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=sorted(reward_classes()), help="these rewards")
     parser.add_argument("--kind", nargs="+", choices=[*KINDS], default=[*KINDS])
@@ -146,7 +142,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="a small batch, one round")
-    parser.add_argument("--json", help="a file for the numbers")
+    add_json(parser)
     arguments = parser.parse_args(words)
     if arguments.quick:
         arguments.T, arguments.rounds = 16, 1

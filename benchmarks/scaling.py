@@ -15,16 +15,14 @@ machines do not compare; ratios of one run do.
 import argparse
 import csv
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from peers.options import add_json, write_json
+from peers.processes import rotated, run_again
 from peers.report import machine, machine_line
 from rich.console import Console
 from rich.table import Table
@@ -122,16 +120,8 @@ def measure(task: Task) -> dict[str, float]:
 
 def run(task: Task, timeout: float) -> dict[str, float] | None:
     """Run in a process of its own; None where it failed, which it has told."""
-    command = [sys.executable, __file__, "--one", json.dumps(vars(task))]
-    environ = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    try:
-        done = subprocess.run(
-            command, env=environ, stdout=subprocess.PIPE, text=True, timeout=timeout, check=True
-        )
-    except subprocess.SubprocessError as error:
-        print(f"{task.system} on {task.cores}: {error}", file=sys.stderr)
-        return None
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    name = f"{task.system} on {task.cores}"
+    found: dict[str, float] | None = run_again(__file__, name, vars(task), timeout)
     return found
 
 
@@ -171,7 +161,7 @@ def contest(arguments: argparse.Namespace, console: Console) -> dict[str, dict[i
     found: dict[str, dict[int, list[Any]]] = {}
     for number in range(arguments.rounds):
         start = number * len(turns) // arguments.rounds
-        for system, cores in turns[start:] + turns[:start]:
+        for system, cores in rotated(turns, start):
             steps = int(STEPS[system.partition("-")[0]] * arguments.scale)
             task = Task(
                 system=system, cores=cores, steps=steps, seed=number, device=arguments.device

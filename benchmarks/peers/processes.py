@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from peers.settings import NOT_INSTALLED
 
-__all__ = ["in_turn", "run_worker", "worker_variables"]
+__all__ = ["in_turn", "rotated", "run_again", "run_worker", "worker_variables"]
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 
@@ -20,6 +21,12 @@ class _MayFail(Protocol):
 
 
 OutcomeT = TypeVar("OutcomeT", bound=_MayFail)
+ItemT = TypeVar("ItemT")
+
+
+def rotated(items: Sequence[ItemT], start: int) -> list[ItemT]:
+    """All of them, from index ``start`` on and then from the first."""
+    return [*items[start:], *items[:start]]
 
 
 def in_turn(outcomes: Sequence[OutcomeT], starts: Iterable[int]) -> Iterator[tuple[int, OutcomeT]]:
@@ -27,9 +34,28 @@ def in_turn(outcomes: Sequence[OutcomeT], starts: Iterable[int]) -> Iterator[tup
     index on. Who has got into trouble meanwhile is left out.
     """
     for number, start in enumerate(starts):
-        for outcome in [*outcomes[start:], *outcomes[:start]]:
+        for outcome in rotated(outcomes, start):
             if not outcome.trouble:
                 yield number, outcome
+
+
+def run_again(script: str, name: str, task: Any, timeout: float) -> Any:
+    """What ``script --one TASK_AS_JSON`` prints last, in a process of its own, as JSON; None where
+    it failed, which is told with its ``name``.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, script, "--one", json.dumps(task)],
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=timeout,
+            check=True,
+        )
+    except subprocess.SubprocessError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def run_worker(
