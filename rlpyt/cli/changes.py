@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlpyt.checkpoint.lock import RunLock
+from rlpyt.evaluation.runs import load_params
 from rlpyt.logging.files import directory_error, write_atomic
 from rlpyt.logging.lineage import add_event
 from rlpyt.runners.base import BaseRunner
@@ -76,7 +77,7 @@ def change_settings(run_dir: Path, runner: BaseRunner, changes: list[Change], it
     with RunLock(run_dir):
         if any(each.kind == "override" for each in changes):
             add_event(run_dir, "override", itr=itr, changed=changed_values(changes))
-        write_settings(run_dir(run_dir), runner)
+        write_settings(run_dir, load_params(run_dir), runner)
 
 
 def write_settings(run_dir: Path, params: Mapping[str, Any], runner: BaseRunner) -> None:

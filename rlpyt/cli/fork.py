@@ -101,7 +101,7 @@ def _describe(
         sha256=state_hash(arrays),  # as `rlpyt hash` gives it
         changed=changed_values(changes),
     )
-    write_settings(out(run_dir), runner)
+    write_settings(out, load_params(run_dir), runner)
     write_run_state(out, "paused")
 
 

@@ -16,6 +16,7 @@ from rlpyt.cli.command import RUN_ERROR, Command
 from rlpyt.cli.rerun import code_importable
 from rlpyt.cli.rundir import find_run, load_runner
 from rlpyt.cli.samplers import SAMPLERS, as_sampler
+from rlpyt.evaluation.runs import load_params
 from rlpyt.evaluation.same_run import (
     StateDifference,
     drop_later_states,
@@ -82,7 +83,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
         else:
             root = args.out
         start = time.perf_counter()
-        pair = _Pair(runners, root(run_dir))
+        pair = _Pair(runners, root, load_params(run_dir))
         place = pair.first_difference()
         seconds = time.perf_counter() - start
     told = _told(place, runners, pair.compared, args, note)
