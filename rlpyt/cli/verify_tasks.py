@@ -3,7 +3,7 @@ minutes.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, final
@@ -11,15 +11,21 @@ from typing import Any, final
 from rlpyt.agents.arms import ArmAgent
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.agents.pearl import PearlAgent
-from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.meta.pearl import PEARL
 from rlpyt.algos.qpg.base import QpgAlgorithm
 from rlpyt.cli.presets.registry import ALGORITHMS, default_runner
+from rlpyt.cli.presets.small import (
+    PIXEL_STORAGE,
+    IdentityKind,
+    Sizes,
+    identity_env,
+    identity_kind,
+    small_agent,
+    small_parts,
+)
 from rlpyt.envs.build import EnvConfig
-from rlpyt.envs.identity import PIXEL_FRAMES
 from rlpyt.envs.trials import TRIAL_INFO_KEYS
-from rlpyt.replays.frames import FrameStorage
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.replays.tasks import TaskReplay
 from rlpyt.runners.evaluator import Evaluator
@@ -40,14 +46,22 @@ class Task:
 
 
 _HIDDEN = "rlpyt.envs.identity:hidden_number"
-_CONTINUOUS = frozenset({"crossq", "ddpg", "redq", "sac", "td3", "tqc"})
-_PIXELS = frozenset({"drqv2", "rad_sac"})
+_SIZES = Sizes(
+    hidden=(32, 32),
+    hidden_else=(32,),
+    rnn=16,
+    feature=16,
+    embedding=8,
+    embedding_hidden=(16,),
+    random_steps=200,
+    noise_steps=600,
+)
 _STEPS: Mapping[str, int] = MappingProxyType(
     {
         **dict.fromkeys(("a2c", "impala", "rainbow"), 16_000),
         **dict.fromkeys(("agent57", "ngu", "r2d1"), 6_000),
-        **dict.fromkeys(_CONTINUOUS, 2_000),
-        **dict.fromkeys(_PIXELS, 1_200),
+        **dict.fromkeys(("crossq", "ddpg", "redq", "sac", "td3", "tqc"), 2_000),
+        **dict.fromkeys(("drqv2", "rad_sac"), 1_200),
     }
 )
 _RATES: Mapping[str, float] = MappingProxyType({"a2c": 1e-2, "impala": 1e-2, "crossq": 1e-3})
@@ -59,7 +73,7 @@ def _quick_task(algorithm: str) -> Task:
         episodes = Evaluator(episodes=100, n_envs=20, greedy=False, env=trials)
         name = "name what is hidden"  # before training about 28, by a = 0 27, at best about 37
         return Task(name=name, build=_quick_pearl, slack=2.0, evaluator=episodes)
-    kind = _kind(algorithm)
+    kind = identity_kind(algorithm)
     # At random: 2.5 of 10 right, or 10 squared distances of 2/3 on average.
     slack = 0.75 if kind == "discrete" else 0.67
     build = partial(_quick_runner, algorithm)
@@ -67,21 +81,14 @@ def _quick_task(algorithm: str) -> Task:
     return Task(name=f"name what is seen ({kind})", build=build, slack=slack, evaluator=evaluator)
 
 
-def _kind(algorithm: str) -> str:
-    if algorithm in _PIXELS:
-        return "pixels"
-    return "continuous" if algorithm in (*_CONTINUOUS, "drac", "drdaac") else "discrete"
-
-
 def _quick_runner(algorithm: str) -> MinibatchRl:
     """The preset with small networks, quick rates, and little to look ahead to."""
-    kind = _kind(algorithm)
-    env = EnvConfig(id="rlpyt.envs.identity:Identity", kwargs={"kind": kind})
-    made = default_runner(algorithm, env)
+    kind = identity_kind(algorithm)
+    made = default_runner(algorithm, identity_env(kind))
     T, B = (16, 8) if made.algo.bootstrap_value or algorithm == "pqn" else (4, 4)
     return replace(
         made,
-        algo=_quick_algo(made.algo, algorithm),
+        algo=_quick_algo(made.algo, algorithm, kind),
         agent=_quick_agent(made.agent, kind),
         sampler=replace(made.sampler, batch_T=T, batch_B=B),
         n_steps=_STEPS.get(algorithm, 8_000),
@@ -89,8 +96,7 @@ def _quick_runner(algorithm: str) -> MinibatchRl:
     )
 
 
-def _quick_algo(algo: RlAlgorithm, algorithm: str) -> RlAlgorithm:
-    known = {field.name for field in fields(algo) if field.init}
+def _quick_algo(algo: RlAlgorithm, algorithm: str, kind: IdentityKind) -> RlAlgorithm:
     wanted: dict[str, Any] = {
         "discount": 0.5,
         "discount_max": 0.6,
@@ -105,7 +111,7 @@ def _quick_algo(algo: RlAlgorithm, algorithm: str) -> RlAlgorithm:
         "learning_rate_schedule": "linear",
         "entropy_loss_coeff": 0.0,
     }
-    found = {name: value for name, value in wanted.items() if name in known}
+    found = small_parts(algo, kind, _SIZES, wanted)
     replay = getattr(algo, "replay", None)
     if isinstance(replay, ReplayBuffer):
         found["replay"] = replace(replay, size=10_000)
@@ -113,32 +119,15 @@ def _quick_algo(algo: RlAlgorithm, algorithm: str) -> RlAlgorithm:
             sizes = {"sequence_length": 8, "burn_in": 0, "rnn_state_interval": 4}
             found["replay"] = replace(found["replay"], **sizes)
             found["batch_size"] = 16
-    if algorithm in ("ngu", "agent57"):
-        small = {"feature_size": 8, "hidden_sizes": (16,)}
-        found["reward_kwargs"] = {"episodic_kwargs": small, "lifelong_kwargs": small}
     if isinstance(algo, QpgAlgorithm):
-        small = {"hidden_sizes": (32, 32)}
         found |= {"target_update_interval": 1, "replay_ratio": 32.0}
-        if algorithm in _PIXELS:
-            small |= {"feature_size": 16}
-            storage = FrameStorage(n_frames=PIXEL_FRAMES)
-            found["replay"] = replace(found["replay"], storage=storage)
-            found["learning_rate"] = 1e-3
-        found["critic_kwargs"] = {**algo.critic_kwargs, **small}
+    if kind == "pixels":
+        found |= {"learning_rate": 1e-3, "replay": replace(found["replay"], storage=PIXEL_STORAGE)}
     return replace(algo, **found)
 
 
-def _quick_agent(agent: Any, kind: str) -> Any:
-    model = dict(agent.model_kwargs)
-    model["hidden_sizes"] = (32, 32) if isinstance(agent, QpgAgent) else (32,)
-    if model.get("recurrent", "none") != "none":
-        model["rnn_size"] = 16
-    if kind == "pixels":
-        model["feature_size"] = 16
-    made = replace(agent, model_kwargs=model)
-    if isinstance(made, QpgAgent):
-        steps = {"random_steps": 200, "noise_steps": 600}
-        return replace(made, exploration=replace(made.exploration, **steps))
+def _quick_agent(agent: Any, kind: IdentityKind) -> Any:
+    made = small_agent(agent, kind, _SIZES)
     if isinstance(made, DqnAgent):
         made = replace(made, value_range=(0.0, 4.0))
     if isinstance(made, DqnAgent | ArmAgent) and made.epsilon.initial > 0.0:

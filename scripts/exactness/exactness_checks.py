@@ -196,9 +196,11 @@ def _comparisons(runs: Runs, column: str) -> dict[str, Callable[[], str | None]]
 
 
 def _resumed_anywhere(runs: Runs, column: str) -> str | None:
-    """From random iterations of the run: the serial one is interrupted at five of them, one after
-    the other; checkpoints of samplers with workers are resumed by the serial one, which starts no
-    process, five of them; those of several processes that learn or sample by their own kind.
+    """From random iterations of the run, as many as ``STOPS`` says of its kind of runner.
+
+    The serial run is interrupted at them, one after the other. A checkpoint of a sampler with
+    workers is resumed under the serial one, which starts no process; one of an asynchronous run, or
+    of several ranks, by its own kind.
     """
     kind, rng = COLUMNS[column].runner, random.Random(f"{runs.row} {column}")
     others = [itr for itr in range(1, N_ITR) if itr != N_ITR // 2]

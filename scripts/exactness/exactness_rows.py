@@ -3,19 +3,24 @@ memory that it takes, small, on environments whose episodes end anywhere.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, final
 
 from rlpyt.agents.pearl import PearlAgent
-from rlpyt.agents.qpg import QpgAgent
 from rlpyt.algos.base import RlAlgorithm
-from rlpyt.algos.qpg.base import QpgAlgorithm
 from rlpyt.cli.presets import ALGORITHMS, default_runner
+from rlpyt.cli.presets.small import (
+    PIXEL_STORAGE,
+    IdentityKind,
+    Sizes,
+    identity_env,
+    identity_kind,
+    small_agent,
+    small_parts,
+)
 from rlpyt.envs.build import EnvConfig
-from rlpyt.envs.identity import PIXEL_FRAMES
 from rlpyt.envs.trials import TRIAL_INFO_KEYS
-from rlpyt.replays.frames import FrameStorage
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.replays.tasks import TaskReplay
@@ -56,6 +61,17 @@ class Row:
         return f"{self.algorithm}, {self.variant}"
 
 
+_SIZES = Sizes(
+    hidden=(8,),
+    hidden_else=(8,),
+    rnn=4,
+    feature=8,
+    embedding=4,
+    embedding_hidden=(8,),
+    random_steps=BATCH,
+    noise_steps=4 * BATCH,
+)
+
 ROWS = tuple(Row(name, variant) for name in ALGORITHMS for variant in _VARIANTS[name])
 
 
@@ -65,14 +81,14 @@ def small_runner(row: Row) -> MinibatchRl:
     """
     if row.algorithm == "pearl":
         return _pearl()
-    kind = _kind(row.algorithm)
-    env = EnvConfig(id="rlpyt.envs.identity:Identity", kwargs={"kind": kind, "end_chance": 0.1})
+    kind = identity_kind(row.algorithm)
+    env = identity_env(kind, end_chance=0.1)
     has_memory = row.variant == "lstm" or (row.variant == "sequences" and row.algorithm != "r2d1")
     made = default_runner(row.algorithm, env, "lstm" if has_memory else "none")
     return replace(
         made,
-        algo=_small_algo(made.algo, row),
-        agent=_small_agent(made.agent, kind),
+        algo=_small_algo(made.algo, row, kind),
+        agent=small_agent(made.agent, kind, _SIZES),
         sampler=replace(made.sampler, batch_T=T, batch_B=B, group_size=2),
         **_length(),
     )
@@ -82,29 +98,7 @@ def _length() -> dict[str, Any]:
     return {"n_steps": BATCH * N_ITR, "log_interval_steps": 2 * BATCH, "device": "cpu"}
 
 
-def _kind(algorithm: str) -> str:
-    if algorithm in ("drqv2", "rad_sac"):
-        return "pixels"
-    continuous = ("ddpg", "td3", "sac", "redq", "tqc", "crossq", "drac", "drdaac")
-    return "continuous" if algorithm in continuous else "discrete"
-
-
-def _small_agent(agent: Any, kind: str) -> Any:
-    model = dict(agent.model_kwargs)
-    model["hidden_sizes"] = (8,)
-    if model.get("recurrent", "none") != "none":
-        model["rnn_size"] = 4
-    if kind == "pixels":
-        model["feature_size"] = 8
-    made = replace(agent, model_kwargs=model)
-    if isinstance(made, QpgAgent):
-        steps = {"random_steps": BATCH, "noise_steps": 4 * BATCH}
-        made = replace(made, exploration=replace(made.exploration, **steps))
-    return made
-
-
-def _small_algo(algo: RlAlgorithm, row: Row) -> RlAlgorithm:
-    known = {field.name for field in fields(algo) if field.init}
+def _small_algo(algo: RlAlgorithm, row: Row, kind: IdentityKind) -> RlAlgorithm:
     wanted: dict[str, Any] = {
         "epochs": 2,
         "minibatches": 2,
@@ -116,19 +110,11 @@ def _small_algo(algo: RlAlgorithm, row: Row) -> RlAlgorithm:
         "target_update_interval": 3,
         "learning_rate": 1e-3,
     }
-    found = {name: value for name, value in wanted.items() if name in known}
+    found = small_parts(algo, kind, _SIZES, wanted)
     replay = getattr(algo, "replay", None)
     if isinstance(replay, ReplayBuffer):
         found["replay"] = _small_replay(replay, row)
         found["batch_size"] = 16 if found["replay"].sequence_length is None else 8
-    if row.algorithm in ("ngu", "agent57"):
-        small = {"feature_size": 4, "hidden_sizes": (8,)}
-        found["reward_kwargs"] = {"episodic_kwargs": small, "lifelong_kwargs": small}
-    if isinstance(algo, QpgAlgorithm):
-        critic = {**algo.critic_kwargs, "hidden_sizes": (8,)}
-        critic |= {"rnn_size": 4} if "recurrent" in critic else {}
-        critic |= {"feature_size": 8} if row.algorithm in ("drqv2", "rad_sac") else {}
-        found["critic_kwargs"] = critic
     return replace(algo, **found)
 
 
@@ -140,7 +126,7 @@ def _small_replay(replay: ReplayBuffer, row: Row) -> ReplayBuffer:
     if "n-step" in words:
         made = replace(made, n_step_return=3)
     if "frames" in words:
-        made = replace(made, storage=FrameStorage(n_frames=PIXEL_FRAMES))
+        made = replace(made, storage=PIXEL_STORAGE)
     if "sequences" in words:
         burn_in = 0 if row.algorithm in ("ngu", "agent57") else 2
         made = replace(made, sequence_length=4, burn_in=burn_in, rnn_state_interval=2)
