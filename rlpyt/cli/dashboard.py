@@ -7,9 +7,9 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
-from types import FrameType
 
 from rlpyt.cli.command import Command
+from rlpyt.cli.signals import noted_signals
 from rlpyt.evaluation.dashboard import Dashboard
 from rlpyt.utils.errors import RlpytError
 
@@ -59,19 +59,12 @@ def _serve(dashboard: Dashboard) -> None:
     Raises:
         SystemExit: then, with the code that shells expect.
     """
-    came: list[int] = []
 
-    def end(signum: int, frame: FrameType | None) -> None:
-        came.append(signum)
+    def stop() -> None:
         threading.Thread(target=dashboard.stop).start()  # it waits for what this one does
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
+    with noted_signals(signal.SIGINT, signal.SIGTERM, then=stop) as came:
         dashboard.serve()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if came:
         raise SystemExit(128 + came[0])
 

@@ -18,13 +18,13 @@ from rlpyt.cli.rundir import (
     find_run,
     has_evidence,
     load_runner,
+    opened_log,
     was_stopped,
 )
 from rlpyt.cli.then_and_now import difference_table, differences, ways_back
 from rlpyt.evaluation.runs import load_params
 from rlpyt.evaluation.same_run import read_rows, row_difference
 from rlpyt.logging.lineage import read_lineage
-from rlpyt.logging.logger import Logger
 from rlpyt.logging.provenance import PROVENANCE, read_sessions
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.ranks import launched_seat
@@ -78,14 +78,8 @@ def _train(
     """Whether the rows are those of ``run_dir``."""
     params = load_params(run_dir)
     with NewRunDir(out) as claim:
-        logger = Logger(
-            out,
-            str(params.get("name", "run")),
-            int(params.get("run_ID", 0)),
-            tensorboard=not args.no_tensorboard,
-            sinks=args.sink,
-            console=not args.quiet,
-        )
+        name, run_ID = str(params.get("name", "run")), int(params.get("run_ID", 0))
+        logger = opened_log(out, name, run_ID, args)
         try:
             for line in [*_since_then(run_dir, runner, sessions), *_not_settings(run_dir)]:
                 logger.text(line, 0)

@@ -9,10 +9,9 @@ from rlpyt.algos.dqn.base import QAlgorithm
 from rlpyt.cli.arguments import add_output_options
 from rlpyt.cli.changes import accept_changes, change_settings
 from rlpyt.cli.command import Command
-from rlpyt.cli.rundir import checkpoints_of, draw_curve, find_run, load_runner
+from rlpyt.cli.rundir import checkpoints_of, draw_curve, find_run, load_runner, opened_log
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.evaluation.runs import load_params
-from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.continued import train_or_continue
 from rlpyt.runners.settings import change_table
@@ -77,15 +76,7 @@ def train_into(
     """Train the run ``<name>_<run_ID>`` into ``run_dir``, which may hold a part of it already, and
     draw its curve; ``args`` has the options of :func:`add_output_options`.
     """
-    logger = Logger(
-        run_dir,
-        name,
-        run_ID,
-        tensorboard=not args.no_tensorboard,
-        sinks=args.sink,
-        console=not args.quiet,
-        resume=True,
-    )
+    logger = opened_log(run_dir, name, run_ID, args, resume=True)
     try:
         if train_or_continue(runner, logger) and not args.no_plot:
             logger.text(draw_curve(run_dir), runner.n_itr)

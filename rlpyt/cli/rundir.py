@@ -1,5 +1,6 @@
 """A run's directory: made for a new run, found and read again for an old one."""
 
+import argparse
 import shutil
 import warnings
 from contextlib import suppress
@@ -13,6 +14,7 @@ from rlpyt.checkpoint.lock import RunLock
 from rlpyt.evaluation.plot import plot_runs
 from rlpyt.evaluation.runs import load_params
 from rlpyt.logging.files import make_run_dir
+from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
@@ -25,6 +27,7 @@ __all__ = [
     "find_run",
     "has_evidence",
     "load_runner",
+    "opened_log",
     "was_stopped",
 ]
 
@@ -143,6 +146,23 @@ def load_runner(run_dir: Path) -> BaseRunner:
     if not isinstance(runner, BaseRunner):
         raise RlpytError("config", f"{run_dir} describes a {type(runner).__name__}, not a runner")
     return runner
+
+
+def opened_log(
+    run_dir: Path, name: str, run_ID: int, args: argparse.Namespace, *, resume: bool = False
+) -> Logger:
+    """The log of the run ``<name>_<run_ID>``, as the options of
+    :func:`~rlpyt.cli.arguments.add_output_options` in ``args`` want it.
+    """
+    return Logger(
+        run_dir,
+        name,
+        run_ID,
+        tensorboard=not args.no_tensorboard,
+        sinks=args.sink,
+        console=not args.quiet,
+        resume=resume,
+    )
 
 
 def draw_curve(run_dir: Path) -> str:

@@ -14,13 +14,12 @@ from rlpyt.cli.command import USAGE_ERROR, Command, print_error
 from rlpyt.cli.init_from import add_init_options, with_init
 from rlpyt.cli.presets.registry import ALGORITHMS, check_algorithm, default_runner
 from rlpyt.cli.resume import continue_run
-from rlpyt.cli.rundir import NewRunDir, draw_curve, has_evidence, was_stopped
+from rlpyt.cli.rundir import NewRunDir, draw_curve, has_evidence, opened_log, was_stopped
 from rlpyt.cli.runners import add_parallel_options, chosen_runner
 from rlpyt.cli.samplers import add_sampler_options, chosen_sampler
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.context import default_log_dir
-from rlpyt.logging.logger import Logger
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.ranks import launched_seat
@@ -98,14 +97,7 @@ def _run_new(args: argparse.Namespace, overrides: list[str]) -> int:
         except RlpytError as error:  # whatever its code: the command line asks for what is not
             print_error(error)
             return USAGE_ERROR
-        logger = Logger(
-            run_dir,
-            name,
-            0,
-            tensorboard=not args.no_tensorboard,
-            sinks=args.sink,
-            console=not args.quiet,
-        )
+        logger = opened_log(run_dir, name, 0, args)
         try:
             runner.train(logger)
             if not args.no_plot:

@@ -6,10 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,6 +14,7 @@ from rich.text import Text
 
 from rlpyt.cli.command import Command
 from rlpyt.cli.keys import Keyboard
+from rlpyt.cli.signals import noted_signals
 from rlpyt.cli.watch_screen import WatchScreen
 from rlpyt.cli.watch_table import runs_table, summary_lines
 from rlpyt.evaluation.live import LiveView
@@ -92,7 +90,7 @@ def _watch(view: LiveView, console: Console, interval: float) -> None:
             is as before then, as after any exception.
     """
     with (
-        _signals() as signals,
+        noted_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
         LiveThread(view, interval) as thread,
         Keyboard(sys.stdin.fileno()) as keyboard,
         Live(console=console, screen=True, auto_refresh=False) as live,
@@ -110,23 +108,6 @@ def _watch(view: LiveView, console: Console, interval: float) -> None:
                     return
                 shown = None
     raise SystemExit(128 + signals[0])
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Inside, signals that end a program only come into the list."""
-    came: list[int] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        came.append(signum)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 COMMAND = Command(
