@@ -65,7 +65,7 @@ def run_experiments(
         RlpytError: for parts that do not go together, before anything is started.
         SystemExit: 130 or 143, after SIGINT or SIGTERM.
     """
-    _check(script, variants, log_dirs, runs_args)
+    _check(script, runs_per_setting, variants, log_dirs, runs_args)
     directory = default_log_dir(experiment_title) if out is None else Path(out)
     specs = [
         _spec(script, variant, log_dir, run_ID, (*common_args, *args), retries)
@@ -85,6 +85,7 @@ def run_experiments(
 
 def _check(
     script: str | Path,
+    runs_per_setting: int,
     variants: Sequence[Mapping[str, Any]],
     log_dirs: Sequence[str],
     runs_args: Sequence[Sequence[object]] | None,
@@ -93,6 +94,8 @@ def _check(
         n_args = "" if runs_args is None else f", {len(runs_args)} runs_args"
         what = f"{len(variants)} variants, {len(log_dirs)} log_dirs{n_args}"
         raise RlpytError("config", what, hint="give as many")
+    if runs_per_setting < 1:
+        raise RlpytError("config", f"runs_per_setting={runs_per_setting}", hint="use 1 or more")
     if not Path(script).is_file():
         raise RlpytError("config", f"there is no script {script}", hint="give its path")
 

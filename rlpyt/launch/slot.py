@@ -99,7 +99,7 @@ class Affinity(BaseAffinity):
             runner,
             device=self.device,
             torch_threads=self.master_torch_threads,
-            affinity=_numbers(self) if isinstance(runner, SyncRl) else self.cpu_affinity(),
+            affinity=_unpinned(self) if isinstance(runner, SyncRl) else self.cpu_affinity(),
         )
 
 
@@ -147,7 +147,7 @@ class SyncAffinity(BaseAffinity):
             replace(runner, world_size=len(self.ranks)),
             device=",".join(self.devices),
             torch_threads=first.master_torch_threads,
-            affinity=_numbers(first),
+            affinity=_unpinned(first),
         )
 
 
@@ -244,8 +244,8 @@ def _cpu_affinity(parts: Iterable[Affinity]) -> CpuAffinity:
     )
 
 
-def _numbers(part: Affinity) -> CpuAffinity:
-    """Of workers and threads alone."""
+def _unpinned(part: Affinity) -> CpuAffinity:
+    """Its numbers of workers and threads; no process has CPUs of its own."""
     return replace(part.cpu_affinity(), set_affinity=False)
 
 

@@ -285,6 +285,8 @@ def test_run_experiments_refuses_what_does_not_go_together(tmp_path):
     script.write_text("")
     with pytest.raises(RlpytError, match="1 variants, 2 log_dirs"):
         run_experiments(script, ONE, "title", 1, [{}], ["a", "b"], out=tmp_path / "x")
+    with pytest.raises(RlpytError, match="runs_per_setting=0"):
+        run_experiments(script, ONE, "title", 0, [{}], ["a"], out=tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
