@@ -46,12 +46,13 @@ _FRESH = 10  # seeds to train the best with
 def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     overrides = [*env_override(args.env), *overrides]
     target = Target.parse(args.target)
-    build = partial(checked_runner, target, args, overrides)
-    is_script = target.kind == "script"
+    build = None
+    if target.kind != "script":
+        build = partial(checked_runner, target, args, overrides)
     try:
-        n_steps = args.steps if is_script else build({}).n_steps
+        n_steps = args.steps if build is None else build({}).n_steps
         plan = _plan(target, args, overrides, n_steps)
-        runners = check_search(plan, None if is_script else build, args.affinity)
+        runners = check_search(plan, build, args.affinity)
     except RlpytError as error:  # whatever its code: the command line asks for what is not
         print_error(error)
         return USAGE_ERROR
@@ -60,14 +61,9 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
     slots = get_n_run_slots(args.affinity)
     print(f"{plan.text}; {slots} runs at a time, into {directory}")
     if runners and not args.no_preflight:
-        print_forecast(
-            runners,
-            len(plan.seeds),
-            slots,
-            directory,
-            with_time=not (args.dry_run or Queue.is_in(directory)),
-            share=plan.share * plan.n_trials / len(runners),
-        )
+        share = plan.share * plan.n_trials / len(runners)
+        with_time = not (args.dry_run or Queue.is_in(directory))
+        print_forecast(runners, len(plan.seeds), slots, directory, with_time=with_time, share=share)
     if args.dry_run:
         _print_trials(plan)
         return 0
@@ -77,7 +73,7 @@ def _run(args: argparse.Namespace, overrides: list[str]) -> int:
             plan,
             program,
             directory,
-            None if is_script else build,
+            build,
             affinity_code=args.affinity,
             tell=partial(console.print, markup=False),
         )

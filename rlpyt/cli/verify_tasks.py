@@ -16,11 +16,11 @@ from rlpyt.algos.meta.pearl import PEARL
 from rlpyt.algos.qpg.base import QpgAlgorithm
 from rlpyt.cli.presets.registry import ALGORITHMS, default_runner
 from rlpyt.cli.presets.small import (
-    PIXEL_STORAGE,
     IdentityKind,
     Sizes,
     identity_env,
     identity_kind,
+    pixel_storage,
     small_agent,
     small_parts,
 )
@@ -122,7 +122,10 @@ def _quick_algo(algo: RlAlgorithm, algorithm: str, kind: IdentityKind) -> RlAlgo
     if isinstance(algo, QpgAlgorithm):
         found |= {"target_update_interval": 1, "replay_ratio": 32.0}
     if kind == "pixels":
-        found |= {"learning_rate": 1e-3, "replay": replace(found["replay"], storage=PIXEL_STORAGE)}
+        found |= {
+            "learning_rate": 1e-3,
+            "replay": replace(found["replay"], storage=pixel_storage()),
+        }
     return replace(algo, **found)
 
 

@@ -11,11 +11,11 @@ from rlpyt.agents.pearl import PearlAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.cli.presets import ALGORITHMS, default_runner
 from rlpyt.cli.presets.small import (
-    PIXEL_STORAGE,
     IdentityKind,
     Sizes,
     identity_env,
     identity_kind,
+    pixel_storage,
     small_agent,
     small_parts,
 )
@@ -126,7 +126,7 @@ def _small_replay(replay: ReplayBuffer, row: Row) -> ReplayBuffer:
     if "n-step" in words:
         made = replace(made, n_step_return=3)
     if "frames" in words:
-        made = replace(made, storage=PIXEL_STORAGE)
+        made = replace(made, storage=pixel_storage())
     if "sequences" in words:
         burn_in = 0 if row.algorithm in ("ngu", "agent57") else 2
         made = replace(made, sequence_length=4, burn_in=burn_in, rnn_state_interval=2)

@@ -14,20 +14,17 @@ from rlpyt.envs.identity import PIXEL_FRAMES
 from rlpyt.replays.frames import FrameStorage
 
 __all__ = [
-    "PIXEL_STORAGE",
     "IdentityKind",
     "Sizes",
     "identity_env",
     "identity_kind",
+    "pixel_storage",
     "small_agent",
     "small_parts",
 ]
 
 IdentityKind = Literal["discrete", "continuous", "pixels"]
 """The kinds of :class:`~rlpyt.envs.identity.Identity`."""
-
-PIXEL_STORAGE = FrameStorage(n_frames=PIXEL_FRAMES)
-"""Of a replay that keeps its images once."""
 
 _PIXELS = frozenset({"drqv2", "rad_sac"})
 _CONTINUOUS = frozenset({"crossq", "ddpg", "drac", "drdaac", "redq", "sac", "td3", "tqc"})
@@ -58,6 +55,11 @@ def identity_kind(algorithm: str) -> IdentityKind:
 def identity_env(kind: IdentityKind, **kwargs: Any) -> EnvConfig:
     """The environment, with further arguments."""
     return EnvConfig(id="rlpyt.envs.identity:Identity", kwargs={"kind": kind, **kwargs})
+
+
+def pixel_storage() -> FrameStorage:
+    """Of a replay that keeps each of its images once."""
+    return FrameStorage(n_frames=PIXEL_FRAMES)
 
 
 def small_agent(agent: Any, kind: IdentityKind, sizes: Sizes) -> Any:
