@@ -1,17 +1,13 @@
 """An update whose gradient is not finite: what is to blame, and what it takes to do it again."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any, final
 
-import torch
 from torch import Tensor
 
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.finite import NamedTensors, blame
 
-__all__ = ["FailedUpdateError", "Parts", "blame", "first_bad", "named_tensors"]
-
-Parts = Mapping[str, Tensor]
-"""Tensors by name: parameters, or their gradients."""
+__all__ = ["FailedUpdateError"]
 
 
 @final
@@ -36,7 +32,9 @@ class FailedUpdateError(Exception):
         self.share = share
         self.number = number
 
-    def error(self, norm: float, parameters: Parts, gradients: Parts, report: Any) -> RlpytError:
+    def error(
+        self, norm: float, parameters: NamedTensors, gradients: NamedTensors, report: Any
+    ) -> RlpytError:
         """As a user meets it, with this as its cause."""
         found = blame(parameters, gradients, self.inputs, report)
         told = RlpytError(
@@ -48,49 +46,3 @@ class FailedUpdateError(Exception):
         )
         told.__cause__ = self
         return told
-
-
-def blame(parameters: Parts, gradients: Parts, args: Any, report: Any) -> str:
-    """What of an update is not finite, the first of each kind in the order in which they are
-    computed: a parameter, an input of the loss, a term of it, a gradient.
-    """
-    inputs = dict(named_tensors(args))
-    kinds = {
-        "parameter {} was {} before it": parameters,
-        "input {} is {}": inputs,
-        "loss term {} is {}": dict(named_tensors(report)),
-        "the gradient of {} is {}": gradients,
-    }
-    found = []
-    for text, tensors in kinds.items():
-        bad = first_bad(tensors)
-        found += [] if bad is None else [text.format(*bad)]
-    return "; ".join(found) or "all its numbers are finite, their squares' sum is not"
-
-
-def first_bad(tensors: Parts) -> tuple[str, float] | None:
-    """Name with index, and value, of the first number that is not finite."""
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point():
-            bad = (~torch.isfinite(tensor.detach())).reshape(-1)
-            if bool(bad.any()):
-                first = int(bad.int().argmax())
-                index = torch.unravel_index(torch.tensor(first), tensor.shape)
-                place = f"[{', '.join(str(int(each)) for each in index)}]" if tensor.dim() else ""
-                return name + place, float(tensor.detach().reshape(-1)[first])
-    return None
-
-
-def named_tensors(tree: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a tree of named and other tuples, lists and dicts, by their paths."""
-    if isinstance(tree, Tensor):
-        yield path or "loss", tree
-        return
-    pairs: Any = ()
-    if isinstance(tree, tuple | list):
-        names = getattr(tree, "_fields", range(len(tree)))
-        pairs = zip(names, tree, strict=True)
-    elif isinstance(tree, Mapping):
-        pairs = tree.items()
-    for name, part in pairs:
-        yield from named_tensors(part, f"{path}.{name}" if path else str(name))

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlpyt.algos.failed_update import first_bad, named_tensors
 from rlpyt.algos.flat import named_parts
 from rlpyt.cli.command import RUN_ERROR, USAGE_ERROR, Command, one_line, print_error
 from rlpyt.runners.failed_update import SavedUpdate, load_update
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.finite import first_bad, named_tensors
 
 __all__ = ["COMMAND"]
 

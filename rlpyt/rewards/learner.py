@@ -1,17 +1,18 @@
 """How an intrinsic reward learns: minibatches of a batch of transitions, Adam, and its state."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from rlpyt.rewards.samples import RewardSamples
 from rlpyt.utils.buffer import buffer_map, buffer_to
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.finite import blame
 from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 from rlpyt.utils.world import World
 
@@ -48,7 +49,13 @@ class RewardLearner(nn.Module):
         super().__init__()
         _check(options)
         self.options = options
-        self._trained = [p for network in networks for p in network.parameters() if p.requires_grad]
+        self._named = [
+            (f"{type(network).__name__}.{name}", parameter)
+            for network in networks
+            for name, parameter in network.named_parameters()
+            if parameter.requires_grad
+        ]
+        self._trained = [parameter for _name, parameter in self._named]
         self._optimizer = torch.optim.Adam(self._trained, lr=options.learning_rate, fused=True)
         self._rng = generator(seed, Stream.REWARD, 1)
 
@@ -87,6 +94,10 @@ class RewardLearner(nn.Module):
     ) -> dict[str, Tensor]:
         """One gradient step on the first of ``losses``, scalars; all of them and the gradient's
         norm, by name. ``valid``: which entries the losses are means over.
+
+        Raises:
+            RlpytError: ``diverged``, on a CPU, where the gradient is not finite; nothing is changed
+                then. On an accelerator :func:`mean_report` finds it.
         """
         self._optimizer.zero_grad(set_to_none=True)
         share = world.share(valid)
@@ -98,11 +109,16 @@ class RewardLearner(nn.Module):
             parts = torch.split(whole, [g.numel() for g in gradients])
             for gradient, part in zip(gradients, parts, strict=True):
                 gradient.copy_(part.view_as(gradient))
-        clip = self.options.clip_grad_norm
-        norm = get_total_norm(gradients) if clip is None else clip_grad_norm_(self._trained, clip)
-        self._optimizer.step()
         fields = type(losses)._fields
         report = {name: value.detach() for name, value in zip(fields, losses, strict=True)}
+        norm = get_total_norm(gradients)
+        if norm.device.type == "cpu" and not math.isfinite(norm.item()):  # elsewhere it would wait
+            parameters = dict(self._named)
+            slopes = {name: p.grad for name, p in self._named if p.grad is not None}
+            raise _diverged(norm.item(), blame(parameters, slopes, (), report))
+        if self.options.clip_grad_norm is not None:
+            clip_grads_with_norm_(self._trained, self.options.clip_grad_norm, norm)
+        self._optimizer.step()
         return {**report, "gradNorm": norm}
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -128,13 +144,19 @@ def mean_report(reports: list[dict[str, Tensor]]) -> dict[str, float]:
         return {}
     table = torch.stack([torch.stack([*report.values()]).float() for report in reports])
     means = dict(zip(reports[0], table.mean(0).tolist(), strict=True))
-    if not np.isfinite(means["gradNorm"]):
-        raise RlpytError(
-            "diverged",
-            f"intrinsic reward: the gradient's norm is {means['gradNorm']}",
-            hint="lower its learning_rate, or set clip_grad_norm",
-        )
+    if not math.isfinite(means["gradNorm"]):
+        raise _diverged(means["gradNorm"], "the parameters are lost")
     return means
+
+
+def _diverged(norm: float, found: str) -> RlpytError:
+    return RlpytError(
+        "diverged",
+        f"the gradient's norm is {norm}: {found}",
+        where="intrinsic reward",
+        hint="lower its learning_rate, or set its clip_grad_norm; the newest checkpoint is from "
+        "before",
+    )
 
 
 def _mean(values: Tensor, valid: Tensor | None) -> Tensor:

@@ -7,13 +7,13 @@ import pytest
 import torch
 from runner_fakes import small_runner, train
 
-from rlpyt.algos.failed_update import blame
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.main import main
 from rlpyt.runners.failed_update import load_update
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.finite import blame
 
 pytestmark = pytest.mark.faults("F07")
 

@@ -6,7 +6,14 @@ from torch import Tensor
 
 from rlpyt.models.context import Context
 
-__all__ = ["CriticInfo", "PearlBatch", "PolicyInfo", "critic_loss", "policy_loss"]
+__all__ = [
+    "CriticInfo",
+    "PearlBatch",
+    "PolicyInfo",
+    "ValueInfo",
+    "critic_loss",
+    "policy_loss",
+]
 
 
 def critic_loss(q: Tensor, target: Tensor, kl: Tensor, *, kl_lambda: float) -> Tensor:
@@ -50,6 +57,12 @@ class PolicyInfo(NamedTuple):
 
     piLoss: Tensor
     entropy: Tensor
+
+
+class ValueInfo(NamedTuple):
+    """What is logged of a step of the value: a scalar, without gradient."""
+
+    vLoss: Tensor
 
 
 class PearlBatch(NamedTuple):

@@ -25,7 +25,14 @@ from rlpyt.agents.base import Agent
 from rlpyt.agents.pearl import Conditioned, PearlAgent, trial_spaces
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.meta.collected import append_trials, drawn_batch
-from rlpyt.algos.meta.losses import CriticInfo, PearlBatch, PolicyInfo, critic_loss, policy_loss
+from rlpyt.algos.meta.losses import (
+    CriticInfo,
+    PearlBatch,
+    PolicyInfo,
+    ValueInfo,
+    critic_loss,
+    policy_loss,
+)
 from rlpyt.algos.opt_info import step_info
 from rlpyt.algos.optimizer import Compile, GradientStep
 from rlpyt.algos.schedule import Schedule, scheduled
@@ -151,7 +158,7 @@ class PEARL(RlAlgorithm):
         known = self.replay.ready()
         critic: list[tuple[NamedTuple, Tensor]] = []
         policy: list[tuple[NamedTuple, Tensor]] = []
-        value: list[Tensor] = []
+        value: list[tuple[NamedTuple, Tensor]] = []
         for _ in range(self.train_steps):
             batch = self._batch(known)
             noise = self._normal(self.meta_batch, self.agent.latent_size)
@@ -159,12 +166,12 @@ class PEARL(RlAlgorithm):
             critic.append((info, norm))
             (policy_info, target), norm = self._improve(rate, batch.now, latent)
             policy.append((policy_info, norm))
-            value.append(self._value_step.step(rate, batch.now, latent, target)[0])
+            value.append(self._value_step.step(rate, batch.now, latent, target))
             self._target_update.step(self.target_update_tau)
         return {
             **step_info(critic, "qGradNorm"),
             **step_info(policy, "piGradNorm"),
-            "vLoss": [loss.item() for loss in value],
+            **step_info(value, "vGradNorm"),
         }
 
     def _batch(self, known: np.ndarray[Any, Any]) -> PearlBatch:
@@ -236,10 +243,10 @@ class PEARL(RlAlgorithm):
 
     def _value_loss(
         self, observation: Any, latent: Tensor, target: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ValueInfo]:
         """E[(V(s, z) - target)²]."""
         loss = mse_loss(self.value(self._conditioned(observation, latent)), target)
-        return loss, loss.detach()
+        return loss, ValueInfo(loss.detach())
 
     def state_dict(self) -> dict[str, Any]:
         """Critics, values, optimizers, the replay of all tasks, and the generator."""

@@ -200,6 +200,8 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             model.update_normalizer(samples.observation, samples.valid, self._world)
         if self.batch_renorm and self._world.size > 1:
             share_statistics((self.online.policy, self.online.critic), self._world)
+        if self.temperature is not None:
+            self.temperature.check()
         report = self._loop.report() if critic else {}
         return {**step_info(critic, "qGradNorm"), **step_info(policy, "piGradNorm"), **report}
 

@@ -49,12 +49,30 @@ class Temperature:
         return self._log_alpha.exp()
 
     def step(self, learning_rate: float, entropy: Tensor) -> None:
-        """One step by the ``entropy`` (a scalar) that the policy has."""
-        if self.learn:
-            rate = self.learning_rate
-            self._optimizer.param_groups[0]["lr"] = learning_rate if rate is None else rate
-            self._log_alpha.grad = entropy - self._target  # dL / d log α
-            self._optimizer.step()
+        """One step by the ``entropy`` (a scalar) that the policy has.
+
+        Raises:
+            RlpytError: ``diverged``, on a CPU, where the entropy is not finite; nothing is changed
+                then. On an accelerator :meth:`check` finds it.
+        """
+        if not self.learn:
+            return
+        if entropy.device.type == "cpu" and not math.isfinite(entropy.item()):  # else it would wait
+            raise _diverged(f"the policy's entropy is {entropy.item()}")
+        rate = self.learning_rate
+        self._optimizer.param_groups[0]["lr"] = learning_rate if rate is None else rate
+        self._log_alpha.grad = entropy - self._target  # dL / d log α
+        self._optimizer.step()
+
+    def check(self) -> None:
+        """Refuse to go on where log α is not finite any more; waits for an accelerator.
+
+        Raises:
+            RlpytError: ``diverged``.
+        """
+        log_alpha = self._log_alpha.item()
+        if not math.isfinite(log_alpha):
+            raise _diverged(f"its logarithm is {log_alpha}")
 
     def state_dict(self) -> dict[str, Any]:
         """The logarithm of α, and its optimizer."""
@@ -65,3 +83,13 @@ class Temperature:
         self._log_alpha.copy_(state["log_alpha"])
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+
+
+def _diverged(found: str) -> RlpytError:
+    return RlpytError(
+        "diverged",
+        f"the temperature cannot be learned: {found}",
+        where="algo.temperature",
+        hint="lower algo.learning_rate or algo.temperature.learning_rate, or look at the rewards' "
+        "scale; the newest checkpoint is from before",
+    )
