@@ -19,7 +19,6 @@ from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import seeded_init
-from rlpyt.utils.world import World
 
 __all__ = ["AgentInfo", "PgAgent", "PgEvaluation"]
 
@@ -163,16 +162,6 @@ class PgAgent(Agent):
     def first_state(self, agent_info: AgentInfo) -> Any:
         """Recurrent state at the first step of recorded info [T, B, ...]: [B, ...]."""
         return agent_info.prev_rnn_state[0] if self.recurrent else NoState()
-
-    def update_normalizer(
-        self, observation: Any, valid: Tensor | None, world: World | None = None
-    ) -> None:
-        """Let the model's observation statistics take in a batch [T, B, ...] of all processes in
-        ``world``, after it was learned from.
-        """
-        self.model.update_normalizer(
-            buffer_to(observation, self.device), buffer_to(valid, self.device), world
-        )
 
     def _mask(self, observation: Any) -> Tensor | None:
         return observation.action_mask.bool() if self._masked else None

@@ -42,15 +42,15 @@ class RunningMeanStd(nn.Module):
     @torch.no_grad()
     def update(self, x: Tensor, valid: Tensor | None = None, world: World | None = None) -> None:
         """Take in ``x`` [..., *shape], where ``valid`` [...] bool (``None``: everywhere), of all
-        processes in ``world``.
+        processes in ``world``; from whatever device.
         """
         n_dim = self.mean.dim()
-        batch = x.reshape(-1, *x.shape[x.dim() - n_dim :]).to(torch.float64)
+        batch = x.reshape(-1, *x.shape[x.dim() - n_dim :]).to(self.mean)
         if valid is None:
             var, mean = torch.var_mean(batch, dim=0, correction=0)
             count = torch.full_like(self.count, batch.shape[0])
         else:
-            keep = valid.reshape(-1, *(1,) * n_dim)
+            keep = valid.reshape(-1, *(1,) * n_dim).to(self.mean.device)
             count = keep.sum(dtype=torch.float64)
             mean = batch.masked_fill(~keep, 0.0).sum(0) / count.clamp(min=1)
             var = (batch - mean).masked_fill(~keep, 0.0).square().sum(0) / count.clamp(min=1)
@@ -68,9 +68,7 @@ class RunningMeanStd(nn.Module):
             σ² = (n_a σ_a² + n_b σ_b²) / n + δ² n_a n_b / n²
         """
         total = self.count + count
-        share = count / total.clamp(
-            min=1
-        )  # n_b / n, without a division by zero while nothing has been seen
+        share = count / total.clamp(min=1)  # n_b / n; 0, not NaN, while nothing has been seen
         delta = mean - self.mean
         self.mean.add_(delta * share)
         self.var.mul_(1 - share).add_(var * share + delta.square() * share * (1 - share))

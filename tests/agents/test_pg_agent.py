@@ -291,10 +291,10 @@ def test_the_normalizer_learns_from_batches():
     given = random_inputs(VECTOR, ACTION_SPACES["discrete"], (20, 3))
     shifted = given._replace(observation=given.observation * 3 + 5)
     before = agent.value(shifted[0], NoState())
-    agent.update_normalizer(shifted.observation, None)
+    agent.model.update_normalizer(shifted.observation, None)
     after = agent.value(shifted[0], NoState())
     assert (before != after).all()
-    plain.update_normalizer(shifted.observation, None)  # does nothing, and may be called
+    plain.model.update_normalizer(shifted.observation, None)  # does nothing, and may be called
 
 
 def test_observations_of_every_kind():

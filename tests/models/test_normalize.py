@@ -35,6 +35,14 @@ def test_only_valid_entries_count_and_the_rest_may_be_nan(invalid):
     np.testing.assert_allclose(statistics.var.numpy(), kept.var(0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("valid", [None, torch.ones(5, 2, dtype=torch.bool)])
+def test_batches_come_to_where_the_statistics_are(valid):
+    """As those of a sampler to a model on an accelerator; a device without numbers will do."""
+    normalizer = ObservationNormalizer(spaces.Box(-1, 1, (3,), np.float32)).to("meta")
+    normalizer.update(torch.randn(5, 2, 3), valid)
+    assert {buffer.device.type for buffer in normalizer.buffers()} == {"meta"}
+
+
 def test_nothing_valid_at_first_leaves_the_identity():
     statistics = RunningMeanStd((2,))
     statistics.update(torch.full((3, 2), float("nan")), torch.zeros(3, dtype=torch.bool))

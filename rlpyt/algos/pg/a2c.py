@@ -155,7 +155,7 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
         batch, state = self.inputs(samples, self.rewards(itr, samples))
         share = self.world.share(batch.valid)
         loss, norm = self._gradient.step(learning_rate, batch, state, share=share)
-        self.agent.update_normalizer(samples.observation, samples.valid, self.world)
+        self.agent.model.update_normalizer(samples.observation, samples.valid, self.world)
         return {**opt_info([loss], [norm]), **self.rewards.report()}
 
     def _loss(self, batch: Any, state: Any) -> tuple[Tensor, NamedTuple]:

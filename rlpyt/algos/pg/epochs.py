@@ -156,7 +156,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
             ratio_clip=torch.tensor(ratio_clip, device=self.agent.device),
         )
         opt_info = self.learn(itr, learning)
-        self.agent.update_normalizer(samples.observation, samples.valid, self.world)
+        self.agent.model.update_normalizer(samples.observation, samples.valid, self.world)
         return {**opt_info, **self.rewards.report()}
 
     def run_epochs(self, name: str, epochs: int, learning: Learning) -> list[Step]:

@@ -210,7 +210,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
                 norms.append(norm)
             if self._is_far(losses[-1].approxKl):
                 break
-        self.agent.update_normalizer(samples.observation, samples.valid, self._world)
+        self.agent.model.update_normalizer(samples.observation, samples.valid, self._world)
         return {**opt_info(losses, norms), **self.rewards.report()}
 
     def _is_far(self, approx_kl: Tensor) -> bool:
