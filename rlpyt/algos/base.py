@@ -3,11 +3,12 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from rlpyt.agents.base import Agent
 from rlpyt.data import BatchSpec, OptInfo, Samples
+from rlpyt.utils.convert import convert
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
 
@@ -27,8 +28,18 @@ class RlAlgorithm(ABC):
 
     discount: float = 0.99  # γ
 
-    def check_ranges(self, ranges: Mapping[str, tuple[float, float]]) -> None:
-        """Raise where a field that is not None is outside ``(low, high)``, ends included."""
+    def check_settings(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Refuse a field that is none of the choices its type has, or that is not None and outside
+        its range ``(low, high)``, ends included.
+
+        Raises:
+            RlpytError: ``config``.
+        """
+        types = get_type_hints(type(self))
+        for setting in fields(self):
+            if setting.init and _has_choices(types[setting.name]):
+                place = f"algo.{setting.name}"
+                convert(getattr(self, setting.name), types[setting.name], place)
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -73,3 +84,8 @@ class RlAlgorithm(ABC):
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
+
+
+def _has_choices(annotation: Any) -> bool:
+    """Whether it is a Literal, or a union with one."""
+    return any(get_origin(kind) is Literal for kind in (annotation, *get_args(annotation)))

@@ -1,11 +1,13 @@
 """What an intrinsic reward counts for, as a function of the environment steps taken."""
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, final, get_args
 
-from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["RewardWeight"]
+
+_Schedule = Literal["constant", "exponential", "linear"]
 
 
 @final
@@ -25,15 +27,18 @@ class RewardWeight:
     from.
 
     Raises:
-        RlpytError: for a number out of range.
+        RlpytError: for an unknown schedule, or a number out of range.
     """
 
     beta: float = 1.0  # β
-    schedule: Literal["constant", "exponential", "linear"] = "constant"
+    schedule: _Schedule = "constant"
     kappa: float = 0.0  # κ, per environment step; "exponential" only
     n_steps: float = 0.0  # environment steps until zero; "linear" only
 
     def __post_init__(self) -> None:
+        known = get_args(_Schedule)
+        if self.schedule not in known:
+            raise _error(f"schedule={self.schedule!r}", did_you_mean(self.schedule, known))
         if not self.beta >= 0:
             raise _error(f"beta={self.beta}", "use 0 or more")
         if not 0 <= self.kappa < 1:

@@ -1,17 +1,23 @@
-"""What policy-gradient algorithms refuse, and that a diverged run is told as one."""
+"""What algorithms refuse, and that a diverged run is told as one."""
 
-from typing import Any, Self
+from dataclasses import fields, replace
+from typing import Any, Literal, Self, get_args, get_origin
 
 import pytest
 import torch
 from gymnasium import Space
 from torch import Tensor, nn
 
+from rlpyt import algos
 from rlpyt.agents.pg import PgAgent
+from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.appo import APPO
 from rlpyt.algos.pg.impala import IMPALA
 from rlpyt.algos.pg.ppo import PPO
+from rlpyt.algos.qpg import SAC, TD3, DrQV2
+from rlpyt.data import BatchSpec
 from rlpyt.distributions.factory import distribution_for
 from rlpyt.models.base import Model, PgOutputs
 from rlpyt.runners.minibatch_rl import MinibatchRl
@@ -78,6 +84,64 @@ def test_settings_out_of_range_are_refused_by_name(AlgoCls, setting):
     name = next(iter(setting))
     with pytest.raises(RlpytError, match=rf"algo\.{name}") as caught:
         runner(AlgoCls(**setting)).train()
+    assert caught.value.code == "config"
+
+
+def kinds() -> list[type[RlAlgorithm]]:
+    found = [getattr(algos, name) for name in algos.__all__]
+    return [
+        cls
+        for cls in found
+        if isinstance(cls, type) and issubclass(cls, RlAlgorithm) and cls is not RlAlgorithm
+    ]
+
+
+def choices() -> list[tuple[type[RlAlgorithm], str, tuple[str, ...]]]:
+    """Every algorithm's settings that are one of several words."""
+    found = []
+    for cls in kinds():
+        for field in fields(cls):
+            options = (field.type, *get_args(field.type))
+            words = [get_args(option) for option in options if get_origin(option) is Literal]
+            found += [(cls, field.name, words[0])] if words else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("AlgoCls", "name", "known"), choices(), ids=lambda part: getattr(part, "__name__", str(part))
+)
+def test_a_word_that_is_no_choice_is_refused_with_those_that_are(AlgoCls, name, known):
+    algo = replace(AlgoCls(), **{name: known[0] + "x"})
+    with pytest.raises(RlpytError, match=rf"algo\.{name}") as caught:
+        algo.initialize(None, n_itr=1, batch_spec=BatchSpec(2, 2), seed=0)
+    assert caught.value.code == "config"
+    assert all(word in str(caught.value) for word in known)
+
+
+def test_choices_of_every_algorithm_are_looked_at():
+    assert {cls for cls, _name, _known in choices()} == set(kinds())
+    assert ("PEARL", "context_sampling") in {(cls.__name__, name) for cls, name, _ in choices()}
+
+
+@pytest.mark.parametrize(
+    ("AlgoCls", "setting"),
+    [
+        (DQN, {"clip_grad_norm": 0.0}),
+        (DQN, {"delta_clip": 0.0}),
+        (IQN, {"n_fractions": 0}),
+        (IQN, {"n_target_fractions": 0}),
+        (QRDQN, {"kappa": -1.0}),
+        (R2D1, {"value_scale_eps": -1e-3}),
+        (SAC, {"clip_grad_norm": 0.0}),
+        (TD3, {"target_noise_clip": -0.5}),
+        (DrQV2, {"noise_clip": -0.3}),
+    ],
+    ids=str,
+)
+def test_settings_of_a_replays_learner_are_refused_by_name(AlgoCls, setting):
+    name = next(iter(setting))
+    with pytest.raises(RlpytError, match=rf"algo\.{name}") as caught:
+        AlgoCls(**setting).initialize(None, n_itr=1, batch_spec=BatchSpec(2, 2), seed=0)
     assert caught.value.code == "config"
 
 

@@ -143,7 +143,14 @@ def test_the_weight_goes_by_environment_steps_and_not_by_calls():
 
 @pytest.mark.parametrize(
     "options",
-    [{"beta": -1}, {"kappa": 1.0}, {"kappa": -0.1}, {"schedule": "linear"}, {"beta": float("nan")}],
+    [
+        {"beta": -1},
+        {"kappa": 1.0},
+        {"kappa": -0.1},
+        {"schedule": "linear"},
+        {"schedule": "lineer"},
+        {"beta": float("nan")},
+    ],
 )
 def test_a_weight_out_of_range_is_refused(options):
     with pytest.raises(RlpytError, match="intrinsic reward"):

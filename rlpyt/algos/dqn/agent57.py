@@ -84,7 +84,7 @@ class Agent57(FamilyAlgorithm):
 
     def begin(self, batch_spec: BatchSpec, seed: int, world: World) -> None:
         """One bandit for each environment, its generator by the environment's global index."""
-        self.check_ranges(
+        self.check_settings(
             {
                 "discount_max": (0.0, 1.0),
                 "bandit_window": (1, float("inf")),

@@ -1,7 +1,7 @@
 """What every Q-learning algorithm does around its loss: replay, gradient steps, target network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -42,7 +42,7 @@ Q_RANGES = {
     **LOOP_RANGES,
     "target_update_interval": (1, float("inf")),
     "target_update_tau": (0.0, 1.0),
-    "clip_grad_norm": (0.0, float("inf")),
+    "clip_grad_norm": (1e-12, float("inf")),
 }
 """Values that the common settings may have."""
 
@@ -66,6 +66,8 @@ class QAlgorithm(RlAlgorithm, ABC):
 
     off_policy: ClassVar[bool] = True
     sequences: ClassVar[bool] = False  # whether the loss is of sequences, not of transitions
+    # What the settings that the algorithm adds may be, ends included.
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     discount: float = 0.99  # γ
     replay: ReplayBuffer = field(default_factory=ReplayBuffer)
@@ -106,7 +108,7 @@ class QAlgorithm(RlAlgorithm, ABC):
         world: World | None = None,
     ) -> None:
         """Bind the agent; allocate the replay; the target network starts as the online one."""
-        self.check_ranges(Q_RANGES)
+        self.check_settings({**Q_RANGES, **self.ranges})
         self.agent = q_agent(agent, self.head, type(self).__name__)
         self._check_memory()
         self._n_itr = n_itr

@@ -9,9 +9,9 @@ Differs from the paper: a truncated episode bootstraps from its true final obser
 the settings of Dopamine (Castro et al. 2018, arXiv:1812.06110), instead of RMSProp.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from torch import Tensor
@@ -53,6 +53,8 @@ class DQN(QAlgorithm):
     """DQN, Double DQN, and with a prioritised replay or another model what the paper's successors
     add to it.
     """
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"delta_clip": (1e-12, float("inf"))}
 
     double: bool = False  # the online network chooses the next action, the target one values it
     delta_clip: float | None = 1.0  # δ; None: ½ x²

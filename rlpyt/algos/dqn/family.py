@@ -121,7 +121,7 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         world: World | None = None,
     ) -> None:
         """Bind the agent; allocate the replay; build the intrinsic reward for B environments."""
-        self.check_ranges(_RANGES)
+        self.check_settings(_RANGES)
         self.agent = self._checked(agent)
         self._n_itr = n_itr
         self._world = world or World()

@@ -93,7 +93,7 @@ class PQN(RlAlgorithm):
         world: World | None = None,
     ) -> None:
         """Bind the agent; build the optimizer."""
-        self._check_ranges()
+        self._check()
         self._world = world or World()
         self._agent = q_agent(agent, ("q",), "PQN")
         check_minibatches(self.minibatches, batch_spec, sequences=self._agent.recurrent)
@@ -119,9 +119,9 @@ class PQN(RlAlgorithm):
             world=self._world,
         )
 
-    def _check_ranges(self) -> None:
+    def _check(self) -> None:
         at_least_one = (1, math.inf)
-        self.check_ranges(
+        self.check_settings(
             {
                 "discount": (0.0, 1.0),
                 "q_lambda": (0.0, 1.0),

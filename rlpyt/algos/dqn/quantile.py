@@ -5,9 +5,9 @@ Differs from the papers: a truncated episode bootstraps from its true final obse
 the mean at fixed, evenly spaced fractions instead of random ones, so that evaluation repeats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ def quantile_losses(
 class QRDQN(QAlgorithm):
     """QR-DQN: returns at fixed fractions."""
 
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"kappa": (0.0, float("inf"))}
+
     double: bool = False  # the online network chooses the next action
     kappa: float = 1.0  # κ
 
@@ -86,6 +88,12 @@ class _Fractions(NamedTuple):
 @dataclass(kw_only=True)
 class IQN(QAlgorithm):
     """IQN: returns at any fractions, new ones for each gradient step."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "kappa": (0.0, float("inf")),
+        "n_fractions": (1, float("inf")),
+        "n_target_fractions": (1, float("inf")),
+    }
 
     double: bool = False  # the online network chooses the next action
     kappa: float = 1.0  # κ

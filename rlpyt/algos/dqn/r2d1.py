@@ -8,7 +8,7 @@ Differs from the paper: a sequence is of one episode; where that was truncated i
 the true final observation; learning is synchronous, so that recorded states are fresh.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
@@ -55,6 +55,7 @@ class R2D1(QAlgorithm):
     """R2D2's learner for a recurrent :class:`DqnModel`."""
 
     sequences: ClassVar[bool] = True
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"value_scale_eps": (0.0, float("inf"))}
 
     discount: float = 0.997  # γ
     replay: ReplayBuffer = field(

@@ -91,7 +91,7 @@ class PEARL(RlAlgorithm):
         world: World | None = None,
     ) -> None:
         """Bind the agent; build critics and values; allocate the replay."""
-        self._check_ranges()
+        self._check()
         self.agent = agent = _checked(agent)
         self._world = world = world or World()
         self._steps_per_itr = batch_spec.size * world.size
@@ -115,13 +115,13 @@ class PEARL(RlAlgorithm):
             value = ValueModel.from_spaces(conditioned, **layers)
         return critic.to(device), value.to(device)
 
-    def _check_ranges(self) -> None:
+    def _check(self) -> None:
         one, positive = (1, float("inf")), (0.0, float("inf"))
         sizes = dict.fromkeys(("meta_batch", "batch_size", "context_size", "train_steps"), one)
         names = ("learning_rate", "reward_scale", "kl_lambda", "policy_regularization")
         units = dict.fromkeys(("discount", "target_update_tau"), (0.0, 1.0))
         numbers = dict.fromkeys((*names, "min_steps_learn"), positive)
-        self.check_ranges({**sizes, **numbers, **units})
+        self.check_settings({**sizes, **numbers, **units})
 
     def _gradient_step(self, model: nn.Module, loss: Any) -> GradientStep:
         return GradientStep(

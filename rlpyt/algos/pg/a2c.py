@@ -124,7 +124,7 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
         world: World | None = None,
     ) -> None:
         """Bind the agent; build the optimizer."""
-        self.check_ranges({**POLICY_GRADIENT_RANGES, **self.ranges})
+        self.check_settings({**POLICY_GRADIENT_RANGES, **self.ranges})
         self.world = world or World()
         self.agent = policy_gradient_agent(agent)
         self._n_itr = n_itr

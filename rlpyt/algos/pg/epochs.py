@@ -106,7 +106,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         positive = dict.fromkeys(("ratio_clip", "value_clip"), (1e-12, math.inf))
         at_least_one = dict.fromkeys(("epochs", "minibatches"), (1, math.inf))
         unit = {"gae_lambda": (0.0, 1.0)}
-        self.check_ranges({**common, **positive, **at_least_one, **unit, **self.ranges})
+        self.check_settings({**common, **positive, **at_least_one, **unit, **self.ranges})
         self.world = world or World()
         self.agent = agent = policy_gradient_agent(agent)
         self.batch_spec = batch_spec

@@ -154,7 +154,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
         """Bind the agent; build the optimizer."""
         positive = dict.fromkeys(("ratio_clip", "value_clip", "target_kl"), (1e-12, math.inf))
         at_least_one = dict.fromkeys(("epochs", "minibatches"), (1, math.inf))
-        self.check_ranges({**POLICY_GRADIENT_RANGES, **positive, **at_least_one, **self.ranges})
+        self.check_settings({**POLICY_GRADIENT_RANGES, **positive, **at_least_one, **self.ranges})
         self._world = world or World()
         self.agent = agent = policy_gradient_agent(agent)
         self._n_itr = n_itr

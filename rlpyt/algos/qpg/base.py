@@ -58,6 +58,8 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     target_networks: ClassVar[tuple[TargetNetwork, ...]]  # which there are
     critic_defaults: ClassVar[Mapping[str, Any]] = {}  # below critic_kwargs
     batch_renorm: ClassVar[bool] = False  # whether the loss can learn by statistics of batches
+    # What the settings that the algorithm adds may be, ends included.
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     discount: float = 0.99  # γ
     replay: ReplayBuffer = field(default_factory=ReplayBuffer)
@@ -104,7 +106,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         world: World | None = None,
     ) -> None:
         """Bind the agent; build critics and their targets; allocate the replay."""
-        self._check_ranges()
+        self._check()
         self.agent = checked_agent(type(self).__name__, agent, self.policy)
         self._n_itr, self._batch_spec = n_itr, batch_spec
         self._world = world or World()
@@ -130,12 +132,13 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             self.temperature.initialize(self.OptimCls, entropy, self._policy_step.vector.detach())
         self._updates = 0
 
-    def _check_ranges(self) -> None:
-        one, positive = (1, float("inf")), (0.0, float("inf"))
+    def _check(self) -> None:
+        one, infinity = (1, float("inf")), float("inf")
         limits = dict.fromkeys(("n_critics", "policy_delay", "target_update_interval"), one)
-        rates = dict.fromkeys(("learning_rate", "policy_learning_rate", "clip_grad_norm"), positive)
+        rates = dict.fromkeys(("learning_rate", "policy_learning_rate"), (0.0, infinity))
         units = dict.fromkeys(("discount", "target_update_tau"), (0.0, 1.0))
-        self.check_ranges({**limits, **rates, **units, **LOOP_RANGES})
+        clip = {"clip_grad_norm": (1e-12, infinity)}
+        self.check_settings({**limits, **rates, **clip, **units, **LOOP_RANGES, **self.ranges})
         if (self.temperature is None) != (self.policy == "deterministic"):
             hint = "leave it as it is"
             raise RlpytError("config", f"algo.temperature={self.temperature}", hint=hint)

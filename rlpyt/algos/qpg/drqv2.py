@@ -47,6 +47,7 @@ class DrQV2(QpgAlgorithm):
         "hidden_sizes": (1024, 1024),
         "init": "orthogonal",
     }
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"noise_clip": (0.0, float("inf"))}
 
     replay: ReplayBuffer = field(default_factory=lambda: ReplayBuffer(n_step_return=3))  # n
     augmentation: Augmentation | None = field(default_factory=RandomShift)

@@ -1,5 +1,6 @@
 """Twin Delayed Deep Deterministic policy gradient (Fujimoto et al. 2018, arXiv:1802.09477)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -25,6 +26,10 @@ class TD3(QpgAlgorithm):
 
     policy: ClassVar[PolicyKind] = "deterministic"
     target_networks: ClassVar[tuple[TargetNetwork, ...]] = ("policy", "critic")
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "target_noise_std": (0.0, float("inf")),
+        "target_noise_clip": (0.0, float("inf")),
+    }
 
     policy_delay: int = 2  # d
     target_update_interval: int = 2  # d
