@@ -10,7 +10,7 @@ the order of the norm's sum. The few numbers between parameters are and stay zer
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal, final
+from typing import Any, Literal, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -19,24 +19,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rlpyt.algos.failed_update import FailedUpdateError
 from rlpyt.algos.flat import flatten, named_parts, padded, view_as
+from rlpyt.algos.torch_optimizer import build_optimizer
 from rlpyt.algos.traced_gradient import TracedGradient
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World, is_exchange_error
 
-__all__ = ["Compile", "GradientStep", "Precision", "build_optimizer"]
-
-_FUSED = frozenset({torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD})
-_ELEMENTWISE = _FUSED | {
-    torch.optim.Adadelta,
-    torch.optim.Adagrad,
-    torch.optim.Adamax,
-    torch.optim.ASGD,
-    torch.optim.NAdam,
-    torch.optim.RAdam,
-    torch.optim.RMSprop,
-    torch.optim.Rprop,
-}
+__all__ = ["Compile", "GradientStep", "OptimizerSettings", "Precision", "gradient_step"]
 
 Compile = bool | Literal["trace", "graphs"]
 """True: by torch.compile; "graphs": and launched as one, on an accelerator that can. "trace": by
@@ -238,35 +227,41 @@ class GradientStep:
         self.optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
 
 
+class OptimizerSettings(Protocol):
+    """The fields of an algorithm that say how its networks learn."""
+
+    OptimCls: type[torch.optim.Optimizer]
+    optim_kwargs: dict[str, Any]
+    clip_grad_norm: float | None
+    compile: Compile
+    precision: Precision
+
+
+def gradient_step(
+    settings: OptimizerSettings,
+    model: nn.Module,
+    loss: Callable[..., Loss],
+    *,
+    world: World,
+    flat: tuple[Tensor, Tensor] | None = None,
+) -> GradientStep:
+    """A :class:`GradientStep` as the ``settings`` of an algorithm say."""
+    return GradientStep(
+        model,
+        loss,
+        OptimCls=settings.OptimCls,
+        optim_kwargs=settings.optim_kwargs,
+        clip_grad_norm=settings.clip_grad_norm,
+        compile=settings.compile,
+        precision=settings.precision,
+        world=world,
+        flat=flat,
+    )
+
+
 def _norm(gradient: Tensor) -> Tensor:
     """‖g‖₂, by a product: torch's own norm takes ten times as long on CPUs."""
     return torch.dot(gradient, gradient).sqrt()
-
-
-def build_optimizer(
-    OptimCls: type[torch.optim.Optimizer], vector: Tensor, chosen: dict[str, Any]
-) -> torch.optim.Optimizer:
-    """An optimizer of one tensor, fused where torch can; its learning rate is set in each step.
-
-    Raises:
-        RlpytError: for options that ``OptimCls`` does not take, ``lr`` among them, or an optimizer
-            that does not work element by element.
-    """
-    if "lr" in chosen:
-        hint = "set algo.learning_rate"
-        raise RlpytError("config", "algo.optim_kwargs.lr is not used", hint=hint)
-    if OptimCls not in _ELEMENTWISE:
-        known = ", ".join(sorted(cls.__name__ for cls in _ELEMENTWISE))
-        what = f"algo.OptimCls={OptimCls.__name__} does not work element by element on one vector"
-        raise RlpytError("config", what, hint=f"use one of {known}")
-    options: dict[str, Any] = {"lr": 0.0, **chosen}
-    if OptimCls in _FUSED and not {"foreach", "fused"} & chosen.keys():
-        options["fused"] = True
-    try:
-        return OptimCls([vector], **options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        what = f"algo.optim_kwargs={chosen} does not fit {OptimCls.__name__}: {error}"
-        raise RlpytError("config", what, hint="see torch.optim") from error
 
 
 def _in_precision(

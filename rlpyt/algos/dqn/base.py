@@ -15,7 +15,7 @@ from rlpyt.agents.dqn import DqnAgent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep, Precision
+from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.q_losses import QLosses
 from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
@@ -115,16 +115,7 @@ class QAlgorithm(RlAlgorithm, ABC):
         self._world = world or World()
         self._loop = ReplayLoop(self, self.agent, batch_spec, seed=seed, world=self._world)
         self._rng = generator(seed, Stream.ALGO, 0, *self._world.keys)
-        self._gradient = GradientStep(
-            self.agent.model,
-            self._loss,
-            OptimCls=self.OptimCls,
-            optim_kwargs=self.optim_kwargs,
-            clip_grad_norm=self.clip_grad_norm,
-            compile=self.compile,
-            precision=self.precision,
-            world=self._world,
-        )
+        self._gradient = gradient_step(self, self.agent.model, self._loss, world=self._world)
         self.target: DqnModel = deepcopy(self.agent.model).requires_grad_(False)
         self._target_update = TargetUpdate(self.target, self.agent.model)
         self._updates = 0

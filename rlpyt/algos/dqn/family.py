@@ -23,7 +23,7 @@ from rlpyt.algos.dqn.armed_replay import (
 )
 from rlpyt.algos.dqn.base import Q_RANGES, QInfo
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep, Precision
+from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.q_losses import QLosses
 from rlpyt.algos.replay_loop import ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
@@ -136,16 +136,7 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
             spaces=recorded_spaces(self.agent.env_spaces, self.agent.n_arms),
         )
         self.reward = self._build_reward(batch_spec.B, seed)
-        self._gradient = GradientStep(
-            self.agent.model,
-            self._loss,
-            OptimCls=self.OptimCls,
-            optim_kwargs=self.optim_kwargs,
-            clip_grad_norm=self.clip_grad_norm,
-            compile=self.compile,
-            precision=self.precision,
-            world=self._world,
-        )
+        self._gradient = gradient_step(self, self.agent.model, self._loss, world=self._world)
         self.target: ArmedQModel = deepcopy(self.agent.model).requires_grad_(False)
         self._target_update = TargetUpdate(self.target, self.agent.model)
         self._updates = 0

@@ -20,7 +20,7 @@ from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn.base import QInfo, q_agent
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep, Precision
+from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.pg.minibatch import check_minibatches, minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
@@ -108,16 +108,7 @@ class PQN(RlAlgorithm):
                 device=self._agent.device,
                 world=self._world,
             )
-        self._gradient = GradientStep(
-            self._agent.model,
-            self._loss,
-            OptimCls=self.OptimCls,
-            optim_kwargs=self.optim_kwargs,
-            clip_grad_norm=self.clip_grad_norm,
-            compile=self.compile,
-            precision=self.precision,
-            world=self._world,
-        )
+        self._gradient = gradient_step(self, self._agent.model, self._loss, world=self._world)
 
     def _check(self) -> None:
         at_least_one = (1, math.inf)

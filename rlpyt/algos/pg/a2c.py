@@ -17,7 +17,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep, Precision
+from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
@@ -130,16 +130,7 @@ class OneStepAlgorithm(RlAlgorithm, ABC):
         self._n_itr = n_itr
         self._batch_spec = batch_spec
         self.rewards = LearnedRewards(self, self.agent, batch_spec, seed=seed, world=self.world)
-        self._gradient = GradientStep(
-            self.agent.model,
-            self._loss,
-            OptimCls=self.OptimCls,
-            optim_kwargs=self.optim_kwargs,
-            clip_grad_norm=self.clip_grad_norm,
-            compile=self.compile,
-            precision=self.precision,
-            world=self.world,
-        )
+        self._gradient = gradient_step(self, self.agent.model, self._loss, world=self.world)
 
     def updates_per_itr(self) -> int:
         """One gradient step."""

@@ -15,7 +15,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.augmenter import Augmenter
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
-from rlpyt.algos.optimizer import Compile, GradientStep, Precision
+from rlpyt.algos.optimizer import Compile, GradientStep, Precision, gradient_step
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
@@ -126,17 +126,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         """A gradient step of this optimizer, on the parameters of ``model``; ``flat``: which are
         views of these already.
         """
-        return GradientStep(
-            model,
-            loss,
-            OptimCls=self.OptimCls,
-            optim_kwargs=self.optim_kwargs,
-            clip_grad_norm=self.clip_grad_norm,
-            compile=self.compile,
-            precision=self.precision,
-            world=self.world,
-            flat=flat,
-        )
+        return gradient_step(self, model, loss, world=self.world, flat=flat)
 
     def optimize_agent(self, itr: int, samples: Samples) -> OptInfo:
         """Learn from one batch [T, B]."""

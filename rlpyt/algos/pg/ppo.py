@@ -19,7 +19,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
-from rlpyt.algos.optimizer import Compile, GradientStep, Precision
+from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
     LossInputs,
@@ -162,16 +162,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
         check_minibatches(self.minibatches, batch_spec, sequences=agent.recurrent)
         self._rng = generator(seed, Stream.ALGO, *self._world.keys)
         self.rewards = LearnedRewards(self, agent, batch_spec, seed=seed, world=self._world)
-        self._gradient = GradientStep(
-            agent.model,
-            self._loss,
-            OptimCls=self.OptimCls,
-            optim_kwargs=self.optim_kwargs,
-            clip_grad_norm=self.clip_grad_norm,
-            compile=self.compile,
-            precision=self.precision,
-            world=self._world,
-        )
+        self._gradient = gradient_step(self, agent.model, self._loss, world=self._world)
 
     def updates_per_itr(self) -> int:
         """Gradient steps in one ``optimize_agent``."""

@@ -16,7 +16,7 @@ from rlpyt.algos.augmenter import Augmenter
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import step_info
-from rlpyt.algos.optimizer import Compile, GradientStep, Precision
+from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.algos.qpg.actor_critic import ActorCritic, TargetNetwork
 from rlpyt.algos.qpg.batch import QpgBatch, Steps, sequences, transitions
@@ -121,9 +121,10 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         self._front = SharedEncoder(self.agent, critic, is_shared=self.shared_encoder)
         self.online = ActorCritic(self.agent, self.agent.model, critic, is_target=False)
         self._critic_parameters = list(critic.parameters())
-        self._critic_step = self._gradient_step(critic, self._critic_loss)
+        world, model = self._world, self.agent.model
+        self._critic_step = gradient_step(self, critic, self._critic_loss, world=world)
         with self._front.fixed():
-            self._policy_step = self._gradient_step(self.agent.model, self._policy_loss)
+            self._policy_step = gradient_step(self, model, self._policy_loss, world=world)
         self.target, self._target_updates = self.online.target(
             self.target_networks, common=self._front.encoder
         )
@@ -152,18 +153,6 @@ class QpgAlgorithm(RlAlgorithm, ABC):
             sequences=self.replay.sequence_length is not None,
             batch_renorm=self.batch_renorm,
             seed=seed,
-        )
-
-    def _gradient_step(self, model: torch.nn.Module, loss: Any) -> GradientStep:
-        return GradientStep(
-            model,
-            loss,
-            OptimCls=self.OptimCls,
-            optim_kwargs=self.optim_kwargs,
-            clip_grad_norm=self.clip_grad_norm,
-            compile=self.compile,
-            precision=self.precision,
-            world=self._world,
         )
 
     def forecast(self, agent: Agent, batch_spec: BatchSpec) -> int:

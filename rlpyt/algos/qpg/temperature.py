@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from rlpyt.algos.optimizer import build_optimizer
+from rlpyt.algos.torch_optimizer import build_optimizer
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["Temperature"]
