@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlpyt.algos.pg.minibatch import channels_last_images, minibatches
+from rlpyt.algos.minibatch import channels_last_images, minibatches
 from rlpyt.utils.collections import NamedArrayTuple
 
 

@@ -19,9 +19,9 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.dqn.base import QInfo, q_agent
 from rlpyt.algos.intrinsic import IntrinsicRewards
+from rlpyt.algos.minibatch import Shuffle
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import Compile, Precision, gradient_step
-from rlpyt.algos.pg.minibatch import check_minibatches, minibatches
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
 from rlpyt.ops.losses import valid_mean
@@ -30,7 +30,6 @@ from rlpyt.ops.q_learning import at_action
 from rlpyt.ops.returns import next_values
 from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.collections import NamedArrayTuple
-from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 from rlpyt.utils.world import World
 
 __all__ = ["PQN", "pqn_loss"]
@@ -96,10 +95,15 @@ class PQN(RlAlgorithm):
         self._check()
         self._world = world or World()
         self._agent = q_agent(agent, ("q",), "PQN")
-        check_minibatches(self.minibatches, batch_spec, sequences=self._agent.recurrent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
-        self._rng = generator(seed, Stream.ALGO, *self._world.keys)
+        self._shuffle = Shuffle(
+            self.minibatches,
+            batch_spec,
+            sequences=self._agent.recurrent,
+            seed=seed,
+            world=self._world,
+        )
         if self.intrinsic is not None:
             self.intrinsic.initialize(
                 self._agent.env_spaces,
@@ -146,10 +150,8 @@ class PQN(RlAlgorithm):
         infos: list[NamedTuple] = []
         norms: list[Tensor] = []
         for _epoch in range(self.epochs):
-            for minibatch, initial in minibatches(
-                batch, state, self.minibatches, self._rng, sequences=self._agent.recurrent
-            ):
-                self._agent.model.resample(self._rng)
+            for minibatch, initial in self._shuffle.epoch(batch, state):
+                self._agent.model.resample(self._shuffle.rng)
                 share = self._world.share(minibatch.valid)
                 found, norm = self._gradient.step(learning_rate, minibatch, initial, share=share)
                 infos.append(found)
@@ -188,13 +190,13 @@ class PQN(RlAlgorithm):
         """Optimizer and minibatch generator."""
         return {
             "gradient": self._gradient.state_dict(),
-            "generator": generator_state(self._rng),
+            "generator": self._shuffle.state_dict(),
             "intrinsic": None if self.intrinsic is None else self.intrinsic.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._gradient.load_state_dict(state["gradient"])
-        load_generator_state(self._rng, state["generator"])
+        self._shuffle.load_state_dict(state["generator"])
         if self.intrinsic is not None:
             self.intrinsic.load_state_dict(state["intrinsic"])

@@ -16,7 +16,6 @@ from rlpyt.algos.pg.daac import (
 from rlpyt.algos.pg.drac import DrAC, DracLoss
 from rlpyt.algos.pg.epochs import EpochsAlgorithm
 from rlpyt.algos.pg.impala import IMPALA, ImpalaLoss, impala_loss
-from rlpyt.algos.pg.minibatch import minibatches
 from rlpyt.algos.pg.ppg import PPG, AuxiliaryLoss, auxiliary_loss
 from rlpyt.algos.pg.ppo import PPO, PpoLoss, SurrogateAlgorithm, ppo_loss
 from rlpyt.algos.pg.vtrace import Correction, VTraceInputs, vtrace_inputs
@@ -49,7 +48,6 @@ __all__ = [
     "daac_value_loss",
     "impala_loss",
     "loss_inputs",
-    "minibatches",
     "policy_agreement_loss",
     "ppo_loss",
     "value_agreement_loss",

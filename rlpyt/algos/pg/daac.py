@@ -23,7 +23,7 @@ from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg.agreement import policy_agreement_loss, value_agreement_loss
 from rlpyt.algos.pg.batch import LossInputs
 from rlpyt.algos.pg.epochs import EpochsAlgorithm, Learning, decoupled_model
-from rlpyt.algos.pg.ppo import ppo_loss
+from rlpyt.algos.pg.ppo import ppo_loss, squared_value_error
 from rlpyt.augment.base import Augmentation
 from rlpyt.data import AgentInputs, OptInfo
 from rlpyt.ops.losses import valid_mean
@@ -94,11 +94,7 @@ def daac_value_loss(batch: LossInputs, value: Tensor, value_clip: float | None) 
 
     With ``value_clip`` δ it is E[½ max((R - V)², (R - V_old - clip(V - V_old, ±δ))²)].
     """
-    error = torch.square(batch.return_ - value)
-    if value_clip is not None:
-        near = batch.old_value + torch.clamp(value - batch.old_value, -value_clip, value_clip)
-        error = torch.maximum(error, torch.square(batch.return_ - near))
-    return 0.5 * valid_mean(error, batch.valid)
+    return 0.5 * valid_mean(squared_value_error(batch, value, value_clip), batch.valid)
 
 
 @final

@@ -19,7 +19,7 @@ from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg.agreement import policy_agreement_loss, value_agreement_loss
 from rlpyt.algos.pg.batch import LossInputs
 from rlpyt.algos.pg.epochs import EpochsAlgorithm, Learning
-from rlpyt.algos.pg.ppo import ppo_loss
+from rlpyt.algos.pg.ppo import evaluated_ppo_loss
 from rlpyt.augment.base import Augmentation
 from rlpyt.augment.geometry import RandomShift
 from rlpyt.data import AgentInputs, OptInfo
@@ -88,20 +88,11 @@ class DrAC(EpochsAlgorithm):
     def _loss(
         self, batch: LossInputs, state: Any, ratio_clip: Tensor, augmented: AgentInputs
     ) -> tuple[Tensor, DracLoss]:
-        distribution = self.agent.distribution
-        dist_info, value, _own = self.agent.evaluate(batch.agent_inputs, state)
-        parts = ppo_loss(
-            batch,
-            distribution.log_prob(dist_info, batch.action),
-            value,
-            distribution.entropy(dist_info),
-            ratio_clip=ratio_clip,
-            value_clip=self.value_clip,
-            value_loss_coeff=self.value_loss_coeff,
-            entropy_loss_coeff=self.entropy_loss_coeff,
+        parts, found = evaluated_ppo_loss(self, self.agent, batch, state, ratio_clip)
+        other = self.agent.evaluate(augmented, state)
+        policy = policy_agreement_loss(
+            self.agent.distribution, found.dist_info, other.dist_info, batch.valid
         )
-        seen, seen_value, _own = self.agent.evaluate(augmented, state)
-        policy = policy_agreement_loss(distribution, dist_info, seen, batch.valid)
-        values = value_agreement_loss(value, seen_value, batch.valid)
+        values = value_agreement_loss(found.value, other.value, batch.valid)
         loss = parts.loss + self.augmentation_loss_coeff * (policy + values)
         return loss, DracLoss(loss, *parts[1:], policy, values)

@@ -15,6 +15,7 @@ from rlpyt.agents.base import Agent
 from rlpyt.algos.augmenter import Augmenter
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
+from rlpyt.algos.minibatch import Shuffle, channels_last_images
 from rlpyt.algos.optimizer import Compile, GradientStep, Precision, gradient_step
 from rlpyt.algos.pg.batch import (
     POLICY_GRADIENT_RANGES,
@@ -23,13 +24,11 @@ from rlpyt.algos.pg.batch import (
     normalized,
     policy_gradient_agent,
 )
-from rlpyt.algos.pg.minibatch import channels_last_images, check_minibatches, minibatches
 from rlpyt.algos.pg.rewards import LearnedRewards
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.models.decoupled import AuxiliaryHead, DecoupledPgModel
 from rlpyt.utils.errors import RlpytError
-from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 from rlpyt.utils.world import World
 
 __all__ = ["EpochsAlgorithm", "Learning", "Step", "decoupled_model"]
@@ -85,7 +84,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
     @abstractmethod
     def build(self, seed: int) -> dict[str, GradientStep]:
         """Whatever else the algorithm needs, an augmenter it may be, and its gradient steps by name
-        (:meth:`step_of`); settings are checked, ``agent``, ``world`` and ``rng`` are there.
+        (:meth:`step_of`); settings are checked, ``agent``, ``world`` and ``shuffle`` are there.
         """
 
     @abstractmethod
@@ -111,8 +110,9 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         self.agent = agent = policy_gradient_agent(agent)
         self.batch_spec = batch_spec
         self._n_itr = n_itr
-        check_minibatches(self.minibatches, batch_spec, sequences=agent.recurrent)
-        self.rng = generator(seed, Stream.ALGO, *self.world.keys)
+        self.shuffle = Shuffle(
+            self.minibatches, batch_spec, sequences=agent.recurrent, seed=seed, world=self.world
+        )
         self.rewards = LearnedRewards(self, agent, batch_spec, seed=seed, world=self.world)
         self.augmenter: Augmenter | None = None  # ``build`` may put one here
         self.gradients = self.build(seed)
@@ -157,13 +157,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         """
         gradient, steps = self.gradients[name], []
         for _epoch in range(epochs):
-            for minibatch, initial in minibatches(
-                learning.batch,
-                learning.state,
-                self.minibatches,
-                self.rng,
-                sequences=self.agent.recurrent,
-            ):
+            for minibatch, initial in self.shuffle.epoch(learning.batch, learning.state):
                 augmented = None
                 if self.augmenter is not None:
                     augmented = self.augmenter.inputs(minibatch.agent_inputs)
@@ -182,7 +176,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         """Optimizers, generators, reward statistics, and what the algorithm adds."""
         return {
             "gradients": {name: step.state_dict() for name, step in self.gradients.items()},
-            "generator": generator_state(self.rng),
+            "generator": self.shuffle.state_dict(),
             **self.rewards.state_dict(),
             "augmenter": None if self.augmenter is None else self.augmenter.state_dict(),
             "own": self.own_state(),
@@ -192,7 +186,7 @@ class EpochsAlgorithm(RlAlgorithm, ABC):
         """Continue from ``state``."""
         for name, step in self.gradients.items():
             step.load_state_dict(state["gradients"][name])
-        load_generator_state(self.rng, state["generator"])
+        self.shuffle.load_state_dict(state["generator"])
         self.rewards.load_state_dict(state)
         if self.augmenter is not None:
             self.augmenter.load_state_dict(state["augmenter"])

@@ -23,7 +23,7 @@ from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg.batch import LossInputs, policy_gradient_agent
 from rlpyt.algos.pg.epochs import EpochsAlgorithm, Learning, Step, decoupled_model
 from rlpyt.algos.pg.phase import Phase, PhaseSteps
-from rlpyt.algos.pg.ppo import PpoLoss, ppo_loss
+from rlpyt.algos.pg.ppo import PpoLoss, evaluated_ppo_loss
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo
 from rlpyt.ops.losses import valid_mean
 
@@ -125,13 +125,13 @@ class PPG(EpochsAlgorithm):
         return opt_info
 
     def _auxiliary_phase(self, learning_rate: float) -> list[Step]:
-        device = self.agent.device
+        device, rng = self.agent.device, self.shuffle.rng
         count = min(self.auxiliary_minibatches, self.batch_spec.size)
         size = self.batch_spec.size // count
         old_dist_info = self._phase.each(self._policy, size, device)
         steps = []
         for _epoch in range(self.auxiliary_epochs):
-            for part in self._phase.minibatches(count, self.rng, device, old_dist_info):
+            for part in self._phase.minibatches(count, rng, device, old_dist_info):
                 share = self.world.share(part.valid)
                 step = self.gradients["auxiliary"].step(learning_rate, part, share=share)
                 steps.append(step)
@@ -144,18 +144,7 @@ class PPG(EpochsAlgorithm):
     def _policy_loss(
         self, batch: LossInputs, state: Any, ratio_clip: Tensor, augmented: None
     ) -> tuple[Tensor, PpoLoss]:
-        distribution = self.agent.distribution
-        dist_info, value, _own = self.agent.evaluate(batch.agent_inputs, state)
-        parts = ppo_loss(
-            batch,
-            distribution.log_prob(dist_info, batch.action),
-            value,
-            distribution.entropy(dist_info),
-            ratio_clip=ratio_clip,
-            value_clip=self.value_clip,
-            value_loss_coeff=self.value_loss_coeff,
-            entropy_loss_coeff=self.entropy_loss_coeff,
-        )
+        parts, _found = evaluated_ppo_loss(self, self.agent, batch, state, ratio_clip)
         return parts.loss, parts
 
     def _auxiliary_loss(self, steps: PhaseSteps) -> tuple[Tensor, AuxiliaryLoss]:

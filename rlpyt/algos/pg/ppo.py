@@ -10,14 +10,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, final
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, final
 
 import torch
 from torch import Tensor
 
 from rlpyt.agents.base import Agent
+from rlpyt.agents.pg import PgAgent, PgEvaluation
 from rlpyt.algos.base import RlAlgorithm
 from rlpyt.algos.intrinsic import IntrinsicRewards
+from rlpyt.algos.minibatch import Shuffle, channels_last_images
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.pg.batch import (
@@ -29,15 +31,21 @@ from rlpyt.algos.pg.batch import (
     normalized,
     policy_gradient_agent,
 )
-from rlpyt.algos.pg.minibatch import channels_last_images, check_minibatches, minibatches
 from rlpyt.algos.pg.rewards import LearnedRewards
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.ops.losses import valid_mean
-from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
 from rlpyt.utils.world import World
 
-__all__ = ["PPO", "PpoLoss", "SurrogateAlgorithm", "ppo_loss"]
+__all__ = [
+    "PPO",
+    "PpoLoss",
+    "PpoSettings",
+    "SurrogateAlgorithm",
+    "evaluated_ppo_loss",
+    "ppo_loss",
+    "squared_value_error",
+]
 
 
 class PpoLoss(NamedTuple):
@@ -87,10 +95,7 @@ def ppo_loss(
     surrogate = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
     pi_loss = -valid_mean(surrogate, batch.valid)
 
-    error = torch.square(batch.return_ - value)
-    if value_clip is not None:
-        near = batch.old_value + torch.clamp(value - batch.old_value, -value_clip, value_clip)
-        error = torch.maximum(error, torch.square(batch.return_ - near))
+    error = squared_value_error(batch, value, value_clip)
     value_loss = value_loss_coeff * 0.5 * valid_mean(error, batch.valid)
 
     mean_entropy = valid_mean(entropy, batch.valid)
@@ -101,6 +106,45 @@ def ppo_loss(
         clip_fraction = valid_mean(outside.to(ratio.dtype), batch.valid)
         perplexity = torch.exp(mean_entropy)
     return PpoLoss(loss, pi_loss, value_loss, mean_entropy, perplexity, approx_kl, clip_fraction)
+
+
+def squared_value_error(batch: LossInputs, value: Tensor, value_clip: float | None) -> Tensor:
+    """(R - V)², shaped as ``value`` V; with ``value_clip`` δ the greater of it and
+    (R - V_old - clip(V - V_old, ±δ))².
+    """
+    error = torch.square(batch.return_ - value)
+    if value_clip is None:
+        return error
+    near = batch.old_value + torch.clamp(value - batch.old_value, -value_clip, value_clip)
+    return torch.maximum(error, torch.square(batch.return_ - near))
+
+
+class PpoSettings(Protocol):
+    """The fields of an algorithm that :func:`evaluated_ppo_loss` reads."""
+
+    value_clip: float | None
+    value_loss_coeff: float
+    entropy_loss_coeff: float
+
+
+def evaluated_ppo_loss(
+    settings: PpoSettings, agent: PgAgent, batch: LossInputs, state: Any, ratio_clip: Tensor
+) -> tuple[PpoLoss, PgEvaluation]:
+    """:func:`ppo_loss` of the policy and the value that ``agent`` has now for ``batch``, from the
+    recurrent ``state`` on; and these two.
+    """
+    found = agent.evaluate(batch.agent_inputs, state)
+    parts = ppo_loss(
+        batch,
+        agent.distribution.log_prob(found.dist_info, batch.action),
+        found.value,
+        agent.distribution.entropy(found.dist_info),
+        ratio_clip=ratio_clip,
+        value_clip=settings.value_clip,
+        value_loss_coeff=settings.value_loss_coeff,
+        entropy_loss_coeff=settings.entropy_loss_coeff,
+    )
+    return parts, found
 
 
 @dataclass(kw_only=True)
@@ -159,8 +203,9 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
         self.agent = agent = policy_gradient_agent(agent)
         self._n_itr = n_itr
         self._batch_spec = batch_spec
-        check_minibatches(self.minibatches, batch_spec, sequences=agent.recurrent)
-        self._rng = generator(seed, Stream.ALGO, *self._world.keys)
+        self._shuffle = Shuffle(
+            self.minibatches, batch_spec, sequences=agent.recurrent, seed=seed, world=self._world
+        )
         self.rewards = LearnedRewards(self, agent, batch_spec, seed=seed, world=self._world)
         self._gradient = gradient_step(self, agent.model, self._loss, world=self._world)
 
@@ -185,9 +230,7 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
         losses: list[PpoLoss] = []
         norms: list[Tensor] = []
         for _epoch in range(self.epochs):
-            for minibatch, initial in minibatches(
-                batch, state, self.minibatches, self._rng, sequences=self.agent.recurrent
-            ):
+            for minibatch, initial in self._shuffle.epoch(batch, state):
                 if self.normalize_advantage == "minibatch" and self._world.size > 1:
                     minibatch = normalized(minibatch, self._world)  # else it is part of the graph
                 loss, norm = self._gradient.step(
@@ -213,33 +256,22 @@ class SurrogateAlgorithm(RlAlgorithm, ABC):
     def _loss(self, batch: LossInputs, state: Any, ratio_clip: Tensor) -> tuple[Tensor, PpoLoss]:
         if self.normalize_advantage == "minibatch" and self._world.size == 1:
             batch = normalized(batch, self._world)
-        dist_info, value, intrinsic = self.agent.evaluate(batch.agent_inputs, state)
-        distribution = self.agent.distribution
-        parts = ppo_loss(
-            batch,
-            distribution.log_prob(dist_info, batch.action),
-            value,
-            distribution.entropy(dist_info),
-            ratio_clip=ratio_clip,
-            value_clip=self.value_clip,
-            value_loss_coeff=self.value_loss_coeff,
-            entropy_loss_coeff=self.entropy_loss_coeff,
-        )
-        own = self.value_loss_coeff * intrinsic_value_loss(batch, intrinsic)
+        parts, found = evaluated_ppo_loss(self, self.agent, batch, state, ratio_clip)
+        own = self.value_loss_coeff * intrinsic_value_loss(batch, found.intrinsic_value)
         return parts.loss + own, parts
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer, minibatch generator, reward statistics."""
         return {
             "gradient": self._gradient.state_dict(),
-            "generator": generator_state(self._rng),
+            "generator": self._shuffle.state_dict(),
             **self.rewards.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         self._gradient.load_state_dict(state["gradient"])
-        load_generator_state(self._rng, state["generator"])
+        self._shuffle.load_state_dict(state["generator"])
         self.rewards.load_state_dict(state)
 
 

@@ -4,7 +4,7 @@ recurrent ones.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -13,20 +13,49 @@ from torch import Tensor
 from rlpyt.data import BatchSpec
 from rlpyt.utils.buffer import buffer_map, get_leading_dims
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import Stream, generator, generator_state, load_generator_state
+from rlpyt.utils.world import World
 
-__all__ = ["channels_last_images", "check_minibatches", "minibatches"]
+__all__ = ["Shuffle", "channels_last_images", "minibatches"]
 
 
-def check_minibatches(count: int, batch_spec: BatchSpec, *, sequences: bool) -> None:
-    """Raise where a batch has fewer steps, or ``sequences``, than it is to be divided into."""
-    units = batch_spec.B if sequences else batch_spec.size
-    if count > units:
-        what = "whole sequences" if sequences else "steps"
-        raise RlpytError(
-            "config",
-            f"algo.minibatches={count} is more than the {units} {what} of a batch",
-            hint=f"use at most {units}, or more environments",
-        )
+@final
+class Shuffle:
+    """Divides batches [T, B] into minibatches in random order, anew for each epoch.
+
+    ``rng`` is where the order comes from: the algorithm's own generator, and part of its state.
+    """
+
+    def __init__(
+        self, count: int, batch_spec: BatchSpec, *, sequences: bool, seed: int, world: World
+    ) -> None:
+        """``count`` minibatches of each epoch: of whole ``sequences``, or of single steps.
+
+        Raises:
+            RlpytError: ``config``, where a batch has fewer of them.
+        """
+        units = batch_spec.B if sequences else batch_spec.size
+        if count > units:
+            what = "whole sequences" if sequences else "steps"
+            raise RlpytError(
+                "config",
+                f"algo.minibatches={count} is more than the {units} {what} of a batch",
+                hint=f"use at most {units}, or more environments",
+            )
+        self._count, self._sequences = count, sequences
+        self.rng = generator(seed, Stream.ALGO, *world.keys)
+
+    def epoch(self, batch: Any, state: Any) -> Iterator[tuple[Any, Any]]:
+        """As :func:`minibatches`."""
+        return minibatches(batch, state, self._count, self.rng, sequences=self._sequences)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generator's state."""
+        return generator_state(self.rng)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        load_generator_state(self.rng, state)
 
 
 def channels_last_images(tree: Any) -> Any:
