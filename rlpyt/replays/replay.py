@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -13,13 +12,12 @@ from torch import Tensor
 from rlpyt.data import EnvSpaces, Samples
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.replays.contents import Contents
+from rlpyt.replays.gather import Gatherer
 from rlpyt.replays.memory import Array, ReplayMemory, forecast_bytes
-from rlpyt.replays.outputs import Outputs
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.ring import RingShape
-from rlpyt.replays.sequences import SequenceShape, sequence_parts
+from rlpyt.replays.sequences import SequenceShape
 from rlpyt.replays.storage import ArrayStorage, Storage
-from rlpyt.replays.transitions import transition_parts
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import generator_state, load_generator_state
 
@@ -104,8 +102,8 @@ class ReplayBuffer:
         )
         contents.bind(self._memory.arrays)
         self._contents = contents
-        self._discount, self._rng, self._n_ranks = discount, rng, n_ranks
-        self._outputs = Outputs(device or torch.device("cpu"))
+        self._gatherer = Gatherer(contents, discount, device or torch.device("cpu"))
+        self._rng, self._n_ranks = rng, n_ranks
 
     def _contents_for(self, spaces: EnvSpaces, B: int, prev_rnn_state: Any) -> Contents:
         self._check()
@@ -143,6 +141,11 @@ class ReplayBuffer:
             raise RlpytError("config", what, where="ReplayBuffer", hint="set sequence_length")
         if self.prioritized is not None:
             self.prioritized.check()
+
+    @property
+    def priority_eta(self) -> float:
+        """η of sequences' priorities; where nothing is prioritised, and it is only logged, 0.9."""
+        return Prioritized().eta if self.prioritized is None else self.prioritized.eta
 
     @property
     def n_stored(self) -> int:
@@ -187,27 +190,7 @@ class ReplayBuffer:
         """
         if self.sequence_length is not None:
             raise RlpytError("replay", "this replay has sequences", hint="call sample_sequences")
-        index, weight = self._draw(batch_size)
-        ring, store, outputs = self._contents.ring, self._contents.store, self._outputs
-        part = transition_parts(ring, store, index, self.n_step_return, self._discount)
-        output = outputs.of(batch_size, partial(store.allocate, batch_size, part.pairs.adjacent))
-        store.gather(part.pairs, output.arrays())
-        observation, next_observation = store.view(output.send(), part.pairs.adjacent)
-        put, action = outputs.put, self._contents.action
-        return ReplaySamples(
-            observation=observation,
-            prev_action=outputs.put_tree(action, part.prev_action),
-            prev_reward=put(part.prev_reward),
-            reset=put(part.reset),
-            action=outputs.put_tree(action, part.action),
-            return_=put(part.return_),
-            next_observation=next_observation,
-            next_prev_action=outputs.put_tree(action, part.next_prev_action),
-            next_prev_reward=put(part.next_prev_reward),
-            next_discount=put(part.next_discount),
-            indices=torch.from_numpy(index),
-            is_weight=weight,
-        )
+        return self._gatherer.transitions(*self._draw(batch_size), self.n_step_return)
 
     def sample_sequences(self, batch_size: int) -> ReplaySequences:
         """``batch_size`` sequences, on the device.
@@ -218,37 +201,15 @@ class ReplayBuffer:
         sequence = self._sequence_shape()
         if sequence is None:
             raise RlpytError("replay", "this replay has transitions", hint="call sample")
-        index, weight = self._draw(batch_size)
-        ring, store, outputs = self._contents.ring, self._contents.store, self._outputs
-        part = sequence_parts(ring, store, index, sequence, self._discount)
-        allocate = partial(store.allocate_sequences, sequence.total, batch_size)
-        output = outputs.of(batch_size, allocate)
-        store.gather_sequences(part.fragment, output.arrays())
-        put, action, states = outputs.put, self._contents.action, self._contents.states
-        return ReplaySequences(
-            observation=store.view_sequences(output.send()),
-            prev_action=outputs.put_tree(action, part.prev_action),
-            prev_reward=put(part.prev_reward),
-            reset=put(part.reset),
-            action=outputs.put_tree(action, part.action),
-            return_=put(part.return_),
-            next_step=put(part.next_step),
-            next_discount=put(part.next_discount),
-            valid=put(part.valid),
-            init_rnn_state=None
-            if states is None
-            else outputs.put_tree(self._contents.rnn_state, states.gather(index)),
-            indices=torch.from_numpy(index),
-            is_weight=weight,
-        )
+        return self._gatherer.sequences(*self._draw(batch_size), sequence)
 
-    def _draw(self, n: int) -> tuple[Array, Tensor | None]:
+    def _draw(self, n: int) -> tuple[Array, Array | None]:
+        """Absolute indices of ``n`` starts, and their importance weights."""
         contents = self._contents
         contents.settle()
         if contents.priorities is None:
             return contents.ring.draw(n, self._rng), None
-        index, weight = contents.priorities.draw(n, self._rng, self._n_ranks)
-        return index, self._outputs.put(weight)
+        return contents.priorities.draw(n, self._rng, self._n_ranks)
 
     def update_priorities(self, indices: Tensor, priorities: Tensor) -> None:
         """Set the priorities |δ| [N] of what was sampled with these ``indices`` [N].

@@ -146,7 +146,7 @@ class Agent57(FamilyAlgorithm):
             target_i,
             self.agent.weights[steps.arm],
             batch.valid,
-            priority_eta=0.9 if self.replay.prioritized is None else self.replay.prioritized.eta,
+            priority_eta=self.replay.priority_eta,
         )
 
     def arm_state(self) -> dict[str, Any]:

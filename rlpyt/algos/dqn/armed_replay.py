@@ -12,7 +12,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rlpyt.data import AgentInputs, EnvSpaces, Samples
-from rlpyt.models.armed_q import Armed, ArmedOutputs, ArmedQModel, ArmedRnnState
+from rlpyt.models.armed_q import Armed, ArmedOutputs
 from rlpyt.ops.q_learning import at_action
 from rlpyt.ops.value_scaling import transformed_retrace_return
 from rlpyt.replays.batches import ReplaySequences
@@ -23,7 +23,6 @@ __all__ = [
     "RetraceSteps",
     "Unrolled",
     "armed_inputs",
-    "behind_burn_in",
     "recorded",
     "recorded_spaces",
     "retrace_target",
@@ -144,16 +143,3 @@ class Unrolled(NamedTuple):
     greedy: Tensor  # a* of each arm's policy by the online network, [length + 1, N] int64
     steps: RetraceSteps  # [length, N]
     discount: Tensor  # γ_j, [length, N]
-
-
-def behind_burn_in(
-    model: ArmedQModel, inputs: AgentInputs, state: ArmedRnnState, burn_in: int
-) -> ArmedOutputs:
-    """Values along ``inputs`` [L, N, ...] but for the first ``burn_in`` rows, which only bring
-    ``state`` [N, ...] up to date: [L - burn_in, N, A].
-    """
-    if burn_in:
-        with torch.no_grad():
-            state = model(*inputs[:burn_in], state)[1]
-    found: ArmedOutputs = model(*inputs[burn_in:], state)[0]
-    return found

@@ -21,6 +21,7 @@ from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.algos.target import TargetUpdate
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
+from rlpyt.models.base import Model
 from rlpyt.models.dqn import DqnModel, QHead, QOutputs
 from rlpyt.ops.losses import weighted_mean
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
@@ -33,7 +34,9 @@ __all__ = [
     "Q_RANGES",
     "QAlgorithm",
     "QInfo",
+    "behind_burn_in",
     "q_agent",
+    "weighted_loss",
 ]
 
 Q_RANGES = {
@@ -174,10 +177,7 @@ class QAlgorithm(RlAlgorithm, ABC):
     def _loss(
         self, batch: ReplaySamples | ReplaySequences, noise: Any
     ) -> tuple[Tensor, tuple[QInfo, Tensor]]:
-        losses = self.losses(batch, noise)
-        loss = weighted_mean(losses.loss, batch.is_weight)
-        info = QInfo(loss.detach(), losses.priority.mean(), losses.q.mean())
-        return loss, (info, losses.priority)
+        return weighted_loss(self.losses(batch, noise), batch.is_weight)
 
     def outputs(self, inputs: AgentInputs, fractions: Tensor | None = None) -> QOutputs:
         """The online network's, [N, ...]."""
@@ -213,6 +213,23 @@ class QAlgorithm(RlAlgorithm, ABC):
         self._loop.load_state_dict(state)
         load_generator_state(self._rng, state["rng"])
         self._updates = state["updates"]
+
+
+def weighted_loss(losses: QLosses, is_weight: Tensor | None) -> tuple[Tensor, tuple[QInfo, Tensor]]:
+    """E[w L] over N transitions or sequences, what is logged of them, and their priorities [N]."""
+    loss = weighted_mean(losses.loss, is_weight)
+    info = QInfo(loss.detach(), losses.priority.mean(), losses.q.mean())
+    return loss, (info, losses.priority)
+
+
+def behind_burn_in(model: Model, inputs: AgentInputs, state: Any, burn_in: int) -> Any:
+    """What a recurrent ``model`` gives along ``inputs`` [L, N, ...] but for the first ``burn_in``
+    rows, which only bring ``state`` [N, ...] up to date: a tree [L - burn_in, N, ...].
+    """
+    if burn_in:
+        with torch.no_grad():
+            state = model(*inputs[:burn_in], state)[1]
+    return model(*inputs[burn_in:], state)[0]
 
 
 def q_agent(agent: Agent, heads: Sequence[QHead], algorithm: str) -> DqnAgent:

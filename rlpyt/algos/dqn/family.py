@@ -17,11 +17,10 @@ from rlpyt.algos.dqn.armed_replay import (
     RetraceSteps,
     Unrolled,
     armed_inputs,
-    behind_burn_in,
     recorded,
     recorded_spaces,
 )
-from rlpyt.algos.dqn.base import Q_RANGES, QInfo
+from rlpyt.algos.dqn.base import Q_RANGES, QInfo, behind_burn_in, weighted_loss
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.q_losses import QLosses
@@ -30,7 +29,6 @@ from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.algos.target import TargetUpdate
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.models.armed_q import ArmedQModel
-from rlpyt.ops.losses import weighted_mean
 from rlpyt.replays.batches import ReplaySequences
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
@@ -205,10 +203,7 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         return opt_info(infos, norms) | paid | arms | {k: [v] for k, v in reports.items()}
 
     def _loss(self, batch: ReplaySequences) -> tuple[Tensor, tuple[QInfo, Tensor]]:
-        losses = self.losses(batch)
-        loss = weighted_mean(losses.loss, batch.is_weight)
-        info = QInfo(loss.detach(), losses.priority.mean(), losses.q.mean())
-        return loss, (info, losses.priority)
+        return weighted_loss(self.losses(batch), batch.is_weight)
 
     def unrolled(self, batch: ReplaySequences) -> Unrolled:
         """Both networks along the learnt steps, and the actions of the target policies."""

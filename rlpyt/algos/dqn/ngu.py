@@ -61,7 +61,7 @@ class NGU(FamilyAlgorithm):
                 eps=self.agent.value_scale_eps,
             )
         q = run.online.extrinsic[: len(target)]
-        eta = 0.9 if self.replay.prioritized is None else self.replay.prioritized.eta
+        eta = self.replay.priority_eta
         return r2d1_losses(q, batch.action, target, batch.valid, priority_eta=eta)
 
     def arm_state(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlpyt.algos.dqn.base import QAlgorithm
+from rlpyt.algos.dqn.base import QAlgorithm, behind_burn_in
 from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.models.dqn import DqnModel, QHead
 from rlpyt.ops.q_learning import at_action
@@ -96,17 +96,13 @@ class R2D1(QAlgorithm):
                 batch.return_, batch.next_discount, next_value, self.value_scale_eps
             )
         length = batch.action.shape[0]
-        eta = 0.9 if self.replay.prioritized is None else self.replay.prioritized.eta
+        eta = self.replay.priority_eta
         return r2d1_losses(q[:length], batch.action, target, batch.valid, priority_eta=eta)
 
     def _unrolled(self, model: DqnModel, batch: ReplaySequences) -> Tensor:
         """Q at the observations behind the burn-in, [L - burn_in, N, A]."""
-        burn_in, inputs = self.replay.burn_in, batch.agent_inputs
-        state = batch.init_rnn_state
-        if burn_in:
-            with torch.no_grad():
-                state = model(*inputs[:burn_in], state)[1]
-        found: Tensor = model(*inputs[burn_in:], state)[0].values
+        inputs, state = batch.agent_inputs, batch.init_rnn_state
+        found: Tensor = behind_burn_in(model, inputs, state, self.replay.burn_in).values
         return found
 
     def _next_value(self, q: Tensor, target_q: Tensor, batch: ReplaySequences) -> Tensor:

@@ -244,9 +244,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
     ) -> tuple[Tensor, tuple[CriticInfo, Tensor]]:
         losses = self.critic_losses(self._front.for_critics(batch), noise)
         if batch.valid is not None:
-            prioritized = self.replay.prioritized
-            eta = 0.9 if prioritized is None else prioritized.eta
-            losses = sequence_losses(losses, batch.valid, eta)
+            losses = sequence_losses(losses, batch.valid, self.replay.priority_eta)
         loss = weighted_mean(losses.loss, is_weight)
         info = CriticInfo(loss.detach(), losses.priority.mean(), losses.q.mean())
         return loss, (info, losses.priority)
