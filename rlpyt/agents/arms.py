@@ -12,9 +12,9 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from torch import Tensor
 
+from rlpyt.agents.action_mask import has_action_mask
 from rlpyt.agents.base import Agent, Exploration
 from rlpyt.agents.dqn import EpsilonGreedy
 from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, Samples
@@ -88,8 +88,7 @@ class ArmAgent(Agent):
         self.model = model.to(device)
         self._device = device
         self._n_actions = model.n_actions
-        observation = env_spaces.observation
-        self._masked = isinstance(observation, spaces.Dict) and "action_mask" in observation.spaces
+        self._masked = has_action_mask(env_spaces.observation, model.n_actions)
         self.weights = torch.from_numpy(weights).float().to(device)
         self.next_arm = torch.arange(self.max_envs, device=device) % self.n_arms
         self.evaluation_arm = torch.zeros(1, dtype=torch.int64, device=device)

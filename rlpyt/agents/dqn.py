@@ -6,9 +6,9 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from torch import Tensor
 
+from rlpyt.agents.action_mask import has_action_mask
 from rlpyt.agents.base import Agent, Exploration
 from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, Samples
 from rlpyt.distributions.tensors import mask_logits
@@ -94,8 +94,7 @@ class DqnAgent(Agent):
         self.model = model.to(device)
         self._device = device
         self._n_actions = model.n_actions
-        observation = env_spaces.observation
-        self._masked = isinstance(observation, spaces.Dict) and "action_mask" in observation.spaces
+        self._masked = has_action_mask(env_spaces.observation, model.n_actions)
         self.recurrent = len(model.initial_state(1)) > 0
         self.support = None
         if model.kind == "categorical":

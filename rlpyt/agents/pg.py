@@ -5,9 +5,9 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from gymnasium import Space, spaces
 from torch import Tensor
 
+from rlpyt.agents.action_mask import has_action_mask
 from rlpyt.agents.base import Agent, Exploration
 from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, NoState, Samples
 from rlpyt.distributions.base import Distribution
@@ -17,7 +17,6 @@ from rlpyt.models.pg import PgModel
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.collections import NamedArrayTuple
-from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import seeded_init
 
 __all__ = ["AgentInfo", "PgAgent", "PgEvaluation"]
@@ -61,7 +60,7 @@ class PgAgent(Agent):
         """Build distribution and model for ``env_spaces``."""
         self.env_spaces = env_spaces
         self.distribution = distribution_for(env_spaces.action, squash=self.squash)
-        self._masked = _has_mask(env_spaces.observation, self.distribution)
+        self._masked = has_action_mask(env_spaces.observation, self.distribution.mask_size)
         build = self.ModelCls.from_spaces
         kwargs = checked_arguments(build, self.model_kwargs, "agent.model_kwargs", positional=2)
         with seeded_init(seed):
@@ -173,21 +172,3 @@ class PgAgent(Agent):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take parameters and buffers."""
         self.model.load_state_dict(state["model"])
-
-
-def _has_mask(observation_space: Space[Any], distribution: Distribution) -> bool:
-    """Whether observations carry an ``action_mask``; check that it fits the action space."""
-    if (
-        not isinstance(observation_space, spaces.Dict)
-        or "action_mask" not in observation_space.spaces
-    ):
-        return False
-    shape = observation_space["action_mask"].shape
-    if shape is None or int(np.prod(shape)) != distribution.mask_size:
-        raise RlpytError(
-            "space",
-            f"observation['action_mask'] has shape {shape}, "
-            f"the action space takes {distribution.mask_size} entries",
-            hint="one entry per discrete choice, in the order of the action space",
-        )
-    return True

@@ -11,6 +11,7 @@ import torch
 from gymnasium import Space, spaces
 from torch import Tensor
 
+from rlpyt.agents.action_mask import has_action_mask
 from rlpyt.agents.base import Agent, Exploration
 from rlpyt.agents.qpg_exploration import QpgExploration
 from rlpyt.data import AgentInputs, AgentStep, EnvSpaces, Samples
@@ -80,7 +81,7 @@ class QpgAgent(Agent):
             unit = (1.0,) * self._scale.dim
             low = tuple(-one for one in unit)
             self._gaussian = SquashedGaussian(low, unit, (len(unit),), *self.log_std_range)
-        self._masked = _has_mask(env_spaces.observation, self._n_actions)
+        self._masked = has_action_mask(env_spaces.observation, self._n_actions)
 
     @property
     def device(self) -> torch.device:
@@ -264,19 +265,3 @@ def _bounded_scale(action_space: Space[Any]) -> ActionScale:
             hint="give it finite bounds with gymnasium.wrappers.TransformAction, or choose ppo",
         )
     return scale
-
-
-def _has_mask(observation_space: Space[Any], n_actions: int) -> bool:
-    """Whether observations carry an ``action_mask``; check that it fits the action space."""
-    fields = observation_space.spaces if isinstance(observation_space, spaces.Dict) else {}
-    if "action_mask" not in fields:
-        return False
-    shape = fields["action_mask"].shape
-    if shape != (n_actions,):
-        raise RlpytError(
-            "space",
-            f"observation['action_mask'] has shape {shape}, the action space takes {n_actions} "
-            "entries",
-            hint="one entry for each Discrete action; none for a Box",
-        )
-    return True

@@ -1,11 +1,14 @@
 """The Q-learning agent: what explores while it acts, and what does not in evaluation."""
 
 import numpy as np
+import pytest
 import torch
 from gymnasium import spaces
 
+from rlpyt.agents.arms import ArmAgent
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.data import AgentInputs, EnvSpaces, NoState
+from rlpyt.utils.errors import RlpytError
 
 B, N_ACTIONS = 200, 4
 SPACES = EnvSpaces(spaces.Box(-1.0, 1.0, (3,), np.float32), spaces.Discrete(N_ACTIONS))
@@ -35,3 +38,11 @@ def test_noisy_layers_explore_and_greedy_actions_are_those_of_their_means() -> N
         assert torch.equal(agent.step(inputs, NoState(), never_random)[0].action, loud)
         assert torch.equal(agent.step(inputs, NoState(), None)[0].action, quiet)
         assert torch.equal(agent.step(inputs, NoState(), never_random)[0].action, loud)
+
+
+@pytest.mark.parametrize("AgentCls", [DqnAgent, ArmAgent])
+def test_a_mask_that_does_not_fit_is_refused(AgentCls: type[DqnAgent | ArmAgent]) -> None:
+    seen = spaces.Dict(x=SPACES.observation, action_mask=spaces.MultiBinary(3))
+    with pytest.raises(RlpytError, match=r"action_mask.*shape \(3,\).*takes 4 entries") as caught:
+        AgentCls().initialize(EnvSpaces(seen, SPACES.action), seed=0, device=torch.device("cpu"))
+    assert caught.value.code == "space"

@@ -228,6 +228,12 @@ def test_a_mask_of_the_wrong_length_is_refused():
     assert caught.value.code == "space"
 
 
+def test_a_mask_of_several_dimensions_is_refused():
+    observation = spaces.Dict(x=VECTOR, action_mask=spaces.MultiBinary([2, 3]))
+    with pytest.raises(RlpytError, match=r"action_mask.*shape \(2, 3\).*takes 6 entries"):
+        made(observation, spaces.MultiDiscrete([3, 3]))
+
+
 def test_a_mask_means_nothing_to_a_box_of_actions():
     with pytest.raises(RlpytError, match="takes 0 entries"):
         made(masked(2), ACTION_SPACES["box"])
