@@ -18,7 +18,7 @@ from rlpyt.models.noisy import NoisyLinear, NoisyMlp, has_noise, resample_noise,
 from rlpyt.models.normalize import ObservationNormalizer, RunningMeanStd
 from rlpyt.models.pg import PgModel
 from rlpyt.models.policy import PolicyKind, PolicyModel
-from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
+from rlpyt.models.quantile import CosineEmbedding
 from rlpyt.models.resnet import ImpalaResNet
 from rlpyt.models.rnn import Recurrent, RnnKind
 from rlpyt.models.trunk import Encoded, Layers, Trunk, TrunkOptions, trunk_for
@@ -73,7 +73,6 @@ __all__ = [
     "image_layout",
     "is_image",
     "q_head",
-    "quantile_midpoints",
     "resample_noise",
     "trunk_for",
     "without_noise",

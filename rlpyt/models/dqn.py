@@ -15,9 +15,10 @@ from rlpyt.models.dueling import q_head
 from rlpyt.models.encoder import ImageTrunk, encoded_items
 from rlpyt.models.mlp import Init, Nonlinearity
 from rlpyt.models.noisy import has_noise, resample_noise, without_noise
-from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
+from rlpyt.models.quantile import CosineEmbedding
 from rlpyt.models.rnn import RnnKind
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
+from rlpyt.ops.quantile import quantile_midpoints
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.world import World

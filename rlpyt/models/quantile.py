@@ -1,4 +1,4 @@
-"""Quantile fractions, and how an implicit quantile network takes them in (Dabney et al. 2018).
+"""How an implicit quantile network takes in quantile fractions (Dabney et al. 2018).
 
 Fractions τ lie in [0, 1]: the quantile of fraction τ is what the return stays below with
 probability τ.
@@ -12,15 +12,7 @@ from torch import Tensor, nn
 
 from rlpyt.models.mlp import HIDDEN_GAIN, Init, orthogonal_
 
-__all__ = ["CosineEmbedding", "quantile_midpoints"]
-
-
-def quantile_midpoints(n_quantiles: int, *, device: torch.device | None = None) -> Tensor:
-    """τ̂_i = (2 i + 1) / (2 N) for i = 0 ... N - 1, [N] float32 (QR-DQN, arXiv:1710.10044, lemma 2).
-
-    Of all N fractions their quantiles are the nearest to the distribution (1-Wasserstein).
-    """
-    return (torch.arange(n_quantiles, dtype=torch.float32, device=device) + 0.5) / n_quantiles
+__all__ = ["CosineEmbedding"]
 
 
 @final

@@ -25,22 +25,17 @@ from rlpyt.ops.off_policy import (
 )
 from rlpyt.ops.posterior import (
     Gaussians,
-    gaussian_product,
     sample_gaussians,
     standard_normal_kl,
 )
 from rlpyt.ops.q_learning import (
     at_action,
-    double_q_learning_target,
     greedy_action,
     huber,
-    q_learning_target,
     sequence_priority,
-    td_error,
 )
 from rlpyt.ops.quantile import quantile_huber_loss, quantile_midpoints, quantile_target
 from rlpyt.ops.returns import (
-    discount_return,
     generalized_advantage_estimation,
     next_values,
     reverse_linear_recurrence,
@@ -48,7 +43,6 @@ from rlpyt.ops.returns import (
 from rlpyt.ops.value_scaling import (
     inverse_signed_hyperbolic,
     signed_hyperbolic,
-    transformed_n_step_return,
     transformed_retrace_return,
     transformed_target,
 )
@@ -64,9 +58,6 @@ __all__ = [
     "categorical_support",
     "categorical_target",
     "combined_value",
-    "discount_return",
-    "double_q_learning_target",
-    "gaussian_product",
     "generalized_advantage_estimation",
     "greedy_action",
     "huber",
@@ -79,7 +70,6 @@ __all__ = [
     "off_policy_return",
     "project_categorical",
     "q_lambda_return",
-    "q_learning_target",
     "quantile_huber_loss",
     "quantile_midpoints",
     "quantile_target",
@@ -89,8 +79,6 @@ __all__ = [
     "sequence_priority",
     "signed_hyperbolic",
     "standard_normal_kl",
-    "td_error",
-    "transformed_n_step_return",
     "transformed_retrace_return",
     "transformed_target",
     "valid_mean",

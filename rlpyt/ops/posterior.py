@@ -14,7 +14,6 @@ __all__ = [
     "Gaussians",
     "belief_from",
     "evidence_of",
-    "gaussian_product",
     "sample_gaussians",
     "standard_normal_kl",
     "total_evidence",
@@ -44,27 +43,14 @@ def evidence_of(factors: Gaussians) -> Evidence:
 
 
 def belief_from(evidence: Evidence) -> Gaussians:
-    """μ = Σ(μ/σ²) / Σ(1/σ²), σ² = 1 / Σ(1/σ²); without evidence the prior, N(0, 1)."""
+    """The normalised product of the Gaussian factors that the ``evidence`` sums up, section 4.2 of
+    the paper; without any the prior, N(0, 1):
+
+        N(μ, σ²) ∝ Π_n N(μ_n, σ_n²),   σ² = 1 / Σ(1/σ_n²),   μ = σ² Σ(μ_n/σ_n²)
+    """
     is_prior = evidence.weight == 0
     var = 1.0 / torch.where(is_prior, torch.ones_like(evidence.weight), evidence.weight)
     return Gaussians(mean=var * evidence.weighted, var=var)
-
-
-def gaussian_product(factors: Gaussians, valid: Tensor | None = None) -> Gaussians:
-    """Normalised product of Gaussian factors, section 4.2 of the paper:
-
-        N(μ, σ²) ∝ Π_n N(μ_n, σ_n²),   1/σ² = Σ_n 1/σ_n²,   μ = σ² Σ_n μ_n/σ_n²
-
-    It does not depend on the order of the factors. Without any it is the prior, N(0, 1).
-
-    Args:
-        factors: [..., N, D], N ≥ 0 of them; variances below 1e-7 count as that.
-        valid: [..., N] bool: which of them count; ``None``: all.
-
-    Returns:
-        [..., D].
-    """
-    return belief_from(total_evidence(evidence_of(factors), valid))
 
 
 def total_evidence(evidence: Evidence, valid: Tensor | None = None) -> Evidence:

@@ -1,8 +1,6 @@
-"""Q-learning: targets, errors and priorities; tensors in, tensors out.
+"""Q-learning: action values, errors and priorities; tensors in, tensors out.
 
-Actions are int64, action values [..., A], and the leading dimensions any ([N], [T, B], ...). A
-target function is differentiable: call it under ``torch.no_grad``. What takes a finished target or
-error treats the target as a constant.
+Actions are int64, action values [..., A], and the leading dimensions any ([N], [T, B], ...).
 """
 
 import torch
@@ -13,12 +11,9 @@ from rlpyt.distributions.tensors import mask_logits
 
 __all__ = [
     "at_action",
-    "double_q_learning_target",
     "greedy_action",
     "huber",
-    "q_learning_target",
     "sequence_priority",
-    "td_error",
 ]
 
 
@@ -47,58 +42,6 @@ def greedy_action(q: Tensor, mask: Tensor | None = None) -> Tensor:
             observation of an episode, say) the answer is action 0.
     """
     return (q if mask is None else mask_logits(q, mask)).argmax(-1)
-
-
-def q_learning_target(
-    return_: Tensor, next_discount: Tensor, next_q: Tensor, mask: Tensor | None = None
-) -> Tensor:
-    """The target of DQN (Mnih et al. 2015; eq. 3 in van Hasselt et al. 2016, arXiv:1509.06461),
-    [...].
-
-        y = R + γᵏ max_a Q⁻(s', a)
-
-    Args:
-        return_: R, the discounted sum of the k rewards up to s', [...].
-        next_discount: γᵏ, 0 where the episode terminated, [...]; a truncation keeps it.
-        next_q: Q⁻(s', ·) of the target network, [..., A], finite also where terminated.
-        mask: the actions allowed in s', [..., A], as in :func:`greedy_action`.
-    """
-    return double_q_learning_target(return_, next_discount, next_q, next_q, mask)
-
-
-def double_q_learning_target(
-    return_: Tensor,
-    next_discount: Tensor,
-    next_q: Tensor,
-    next_q_selector: Tensor,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """The target of Double DQN (van Hasselt et al. 2016, arXiv:1509.06461, eq. 4, with the target
-    network as the second estimator), [...].
-
-        y = R + γᵏ Q⁻(s', argmax_a Q(s', a))
-
-    Args:
-        return_: R, [...].
-        next_discount: γᵏ, 0 where the episode terminated, [...].
-        next_q: Q⁻(s', ·), which values the action: the target network's, [..., A].
-        next_q_selector: Q(s', ·), which chooses it: the online network's, [..., A]. It gets no
-            gradient.
-        mask: the actions allowed in s', [..., A], as in :func:`greedy_action`.
-    """
-    next_action = greedy_action(next_q_selector, mask)
-    return return_ + next_discount * at_action(next_q, next_action)
-
-
-def td_error(q: Tensor, action: Tensor, target: Tensor) -> Tensor:
-    """δ = y - Q(s, a), [...], the target y a constant (a semi-gradient).
-
-    Args:
-        q: Q(s, ·), [..., A].
-        action: int64 [...].
-        target: y, [...].
-    """
-    return target.detach() - at_action(q, action)
 
 
 def huber(x: Tensor, delta: float | None = 1.0) -> Tensor:

@@ -16,6 +16,7 @@ def quantile_midpoints(
     n_quantiles: int, dtype: torch.dtype = torch.float32, device: torch.device | None = None
 ) -> Tensor:
     """τ̂_i = (2i + 1) / 2M for i = 0 ... M - 1, [M]: the fractions of QR-DQN's quantiles (Lemma 2).
+    Of all M fractions their quantiles are the nearest to the distribution (1-Wasserstein).
 
     Args:
         n_quantiles: M.

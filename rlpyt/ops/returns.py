@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "discount_return",
     "generalized_advantage_estimation",
     "next_values",
     "reverse_linear_recurrence",
@@ -52,22 +51,6 @@ def next_values(
     following = torch.cat([value[1:], bootstrap_value[-1:]])
     following = torch.where(truncated, bootstrap_value, following)
     return following.masked_fill(terminated, 0.0)
-
-
-def discount_return(reward: Tensor, done: Tensor, next_value: Tensor, discount: float) -> Tensor:
-    """R_t = r_t + γ R_{t+1} within an episode, and r_t + γ V(s_{t+1}) where the chain is cut.
-
-    Args:
-        reward: [T, B].
-        done: bool [T, B], terminated or truncated.
-        next_value: V of the true next state, [T, B]; used where ``done`` and in the last row.
-        discount: γ.
-    """
-    cut = done.clone()
-    cut[-1] = True
-    last = torch.where(cut, discount * next_value, 0.0)
-    decay = discount * (~done).to(reward.dtype)
-    return reverse_linear_recurrence(reward + last, decay)
 
 
 def generalized_advantage_estimation(

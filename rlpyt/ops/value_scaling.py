@@ -8,12 +8,11 @@ formulas have: in float32 those lose half of the digits.
 import torch
 from torch import Tensor
 
-from rlpyt.ops.off_policy import n_step_return, retrace_return
+from rlpyt.ops.off_policy import retrace_return
 
 __all__ = [
     "inverse_signed_hyperbolic",
     "signed_hyperbolic",
-    "transformed_n_step_return",
     "transformed_retrace_return",
     "transformed_target",
 ]
@@ -59,32 +58,6 @@ def transformed_target(
     """
     next_value = inverse_signed_hyperbolic(next_value, eps)
     return signed_hyperbolic(return_ + next_discount * next_value, eps)
-
-
-def transformed_n_step_return(
-    reward: Tensor,
-    next_value: Tensor,
-    done: Tensor,
-    discount: float,
-    n_step: int,
-    eps: float = 1e-3,
-) -> Tensor:
-    """The targets of R2D2 along a sequence (section 2.3), [T, B].
-
-        y_t = h(Σ_{k<n} γᵏ r_{t+k} + γⁿ h⁻¹(Q⁻(s_{t+n}, a*)))
-
-    Args:
-        reward: [T, B], unscaled.
-        next_value: Q⁻(s_{t+1}, a*) of the true next state, on the scale of h, [T, B]; zero where
-            the episode terminated.
-        done: bool [T, B], terminated or truncated.
-        discount: γ.
-        n_step: n; fewer steps where the episode or the sequence ends before, as in
-            :func:`rlpyt.ops.off_policy.n_step_return`.
-        eps: ε of h.
-    """
-    next_value = inverse_signed_hyperbolic(next_value, eps)
-    return signed_hyperbolic(n_step_return(reward, next_value, done, discount, n_step), eps)
 
 
 def transformed_retrace_return(

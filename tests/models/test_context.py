@@ -7,7 +7,14 @@ from gymnasium import spaces
 from torch.distributions import Normal, kl_divergence
 
 from rlpyt.models.context import Context, ContextEncoder
-from rlpyt.ops.posterior import Gaussians, gaussian_product, sample_gaussians, standard_normal_kl
+from rlpyt.ops.posterior import (
+    Gaussians,
+    belief_from,
+    evidence_of,
+    sample_gaussians,
+    standard_normal_kl,
+    total_evidence,
+)
 from rlpyt.utils.errors import RlpytError
 
 BOX = spaces.Box(-1.0, 1.0, (3,), np.float32)
@@ -18,6 +25,10 @@ def factors(*shape: int, seed: int = 0) -> Gaussians:
     rng = torch.Generator().manual_seed(seed)
     mean = torch.randn(*shape, generator=rng, dtype=torch.float64)
     return Gaussians(mean=mean, var=torch.rand(*shape, generator=rng, dtype=torch.float64) + 0.1)
+
+
+def gaussian_product(given: Gaussians, valid: torch.Tensor | None = None) -> Gaussians:
+    return belief_from(total_evidence(evidence_of(given), valid))
 
 
 def context(*shape: int, discrete: bool = False, next_observation: bool = False) -> Context:

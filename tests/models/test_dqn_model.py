@@ -17,7 +17,8 @@ from rlpyt.models.dqn import DqnModel
 from rlpyt.models.dueling import Dueling
 from rlpyt.models.encoder import encoder_for
 from rlpyt.models.noisy import NoisyLinear
-from rlpyt.models.quantile import CosineEmbedding, quantile_midpoints
+from rlpyt.models.quantile import CosineEmbedding
+from rlpyt.ops.quantile import quantile_midpoints
 from rlpyt.utils.buffer import buffer_from_example, buffer_map
 from rlpyt.utils.errors import RlpytError
 

@@ -14,7 +14,7 @@ from rlpyt.ops.off_policy import (
     retrace_return,
     vtrace,
 )
-from rlpyt.ops.returns import discount_return, generalized_advantage_estimation, next_values
+from rlpyt.ops.returns import generalized_advantage_estimation, next_values
 
 DISCOUNT, LAMBDA = 0.97, 0.85
 CASES, ACTIONS = 200, 4
@@ -361,11 +361,8 @@ def test_one_step_returns():
 
 def test_returns_of_the_whole_sequence():
     reward, value, following, done, ratio = plain_case()
-    whole = discount_return(reward, done, following, DISCOUNT)
+    whole = q_lambda_return(reward, following, done, DISCOUNT, 1.0)
     torch.testing.assert_close(n_step_return(reward, following, done, DISCOUNT, 13), whole, **SAME)
-    torch.testing.assert_close(
-        q_lambda_return(reward, following, done, DISCOUNT, 1.0), whole, **SAME
-    )
     found = vtrace(reward, value, following, torch.ones_like(ratio), done, DISCOUNT)
     torch.testing.assert_close(found.return_, whole, **SAME)
     torch.testing.assert_close(found.advantage, whole - value, **SAME)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from rlpyt.ops.returns import (
-    discount_return,
     generalized_advantage_estimation,
     next_values,
     reverse_linear_recurrence,
@@ -37,15 +36,6 @@ def loop_advantage(reward, value, following, done, discount, gae_lambda):
         carry = delta + discount * gae_lambda * (1.0 - done[t].double()) * carry
         rows.append(carry)
     return torch.stack(rows[::-1])
-
-
-def loop_return(reward, done, following, discount):
-    T, rows = len(reward), [None] * len(reward)
-    for t in reversed(range(T)):
-        cut = torch.ones_like(done[t]) if t == T - 1 else done[t]
-        later = following[t] if t == T - 1 else torch.where(cut, following[t], rows[t + 1])
-        rows[t] = reward[t] + discount * later
-    return torch.stack(rows)
 
 
 def random_case(T, B=9, seed=0):
@@ -90,18 +80,6 @@ def test_advantages_equal_a_loop(T):
 
 
 @pytest.mark.parametrize("T", HORIZONS)
-def test_returns_equal_a_loop(T):
-    reward, value, bootstrap, terminated, truncated, weight = random_case(T, seed=T)
-    done = terminated | truncated
-    following = next_values(value, bootstrap, terminated, truncated)
-    ours = discount_return(reward, done, following, DISCOUNT)
-    reference = loop_return(
-        reward, done, loop_next_values(value, bootstrap, terminated, truncated), DISCOUNT
-    )
-    assert_same(ours, reference, [reward, value, bootstrap], weight)
-
-
-@pytest.mark.parametrize("T", HORIZONS)
 @pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
 def test_the_recurrence_equals_a_loop_for_any_shape(T, shape):
     x = torch.randn(T, *shape, dtype=torch.float64, requires_grad=True)
@@ -122,7 +100,6 @@ def test_the_inputs_are_left_as_they_were():
     kept = done.clone()
     following = next_values(value, bootstrap, terminated, truncated)
     generalized_advantage_estimation(reward, value, following, done, DISCOUNT, LAMBDA)
-    discount_return(reward, done, following, DISCOUNT)
     assert all(torch.equal(a, b) for a, b in zip(tensors, before, strict=True))
     assert torch.equal(done, kept)
 
@@ -137,8 +114,8 @@ def test_lambda_one_gives_returns_minus_values_and_lambda_zero_one_step_errors()
             reward, value, following, done, DISCOUNT, gae_lambda
         )
 
-    returns = discount_return(reward, done, following, DISCOUNT)
-    torch.testing.assert_close(advantage(1.0), returns - value, rtol=1e-12, atol=1e-12)
+    reference = loop_advantage(reward, value, following, done, DISCOUNT, 1.0)
+    torch.testing.assert_close(advantage(1.0), reference, rtol=1e-12, atol=1e-12)
     error = reward + DISCOUNT * following - value
     torch.testing.assert_close(advantage(0.0), error, rtol=1e-12, atol=1e-12)
 
@@ -152,11 +129,6 @@ def test_a_time_limit_bootstraps_and_a_termination_does_not():
     following = next_values(value, bootstrap, terminated, truncated)
     assert following.tolist() == [[10.0, 10.0], [0.0, 8.0], [6.0, 6.0]]
     done = terminated | truncated
-    assert discount_return(reward, done, following, 0.5).tolist() == [
-        [1.5, 3.5],
-        [1.0, 5.0],
-        [4.0, 4.0],
-    ]
     advantage = generalized_advantage_estimation(reward, value, following, done, 0.5, 1.0)
     assert advantage.tolist() == [[-8.5, -6.5], [-9.0, -5.0], [-6.0, -6.0]]
 
@@ -177,7 +149,7 @@ def test_a_compiled_graph_gives_the_same(dtype):
         following = next_values(value, bootstrap, terminated, truncated)
         done = terminated | truncated
         gae = generalized_advantage_estimation(reward, value, following, done, DISCOUNT, LAMBDA)
-        return gae, discount_return(reward, done, following, DISCOUNT)
+        return gae, following
 
     inputs = (reward, value, bootstrap, terminated, truncated)
     compiled = torch.compile(advantage, fullgraph=True, backend="aot_eager")

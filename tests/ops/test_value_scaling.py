@@ -8,17 +8,14 @@ import pytest
 import torch
 from ops_checks import assert_agrees_with_rlax, assert_compiles, assert_same, random_tensors
 
-from rlpyt.ops.off_policy import n_step_return
-from rlpyt.ops.q_learning import at_action, double_q_learning_target, greedy_action
+from rlpyt.ops.q_learning import at_action, greedy_action
 from rlpyt.ops.value_scaling import (
     inverse_signed_hyperbolic,
     signed_hyperbolic,
-    transformed_n_step_return,
     transformed_target,
 )
 
 CASES = 1000
-DISCOUNT = 0.997
 EPS = (1e-3, 1e-2, 0.5)
 
 
@@ -57,24 +54,6 @@ def rlax_parabolic(z, *, eps):
     return rlax.signed_parabolic(z, eps)
 
 
-def rlax_n_step(reward, terminated, target_q, q, *, n_step):
-    """rlax's double Q-learning with transformed values: the target, as its error of estimate 0."""
-    import jax.numpy as jnp
-    import rlax
-
-    return rlax.transformed_n_step_q_learning(
-        jnp.zeros_like(target_q),
-        jnp.zeros(len(reward), dtype=int),
-        target_q,
-        q.argmax(-1),
-        reward,
-        jnp.where(terminated, 0.0, DISCOUNT),
-        n_step,
-        stop_target_gradients=False,
-        tx_pair=rlax.SIGNED_HYPERBOLIC_PAIR,
-    )
-
-
 @pytest.mark.parametrize("eps", EPS)
 @pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
 def test_both_directions_are_those_of_rlax(eps, inverse, apart):
@@ -82,21 +61,6 @@ def test_both_directions_are_those_of_rlax(eps, inverse, apart):
     ours = inverse_signed_hyperbolic if inverse else signed_hyperbolic
     theirs = rlax_parabolic if inverse else rlax_hyperbolic
     assert_agrees_with_rlax(apart, lambda x: ours(x, eps), partial(theirs, eps=eps), [x])
-
-
-@pytest.mark.parametrize(("T", "n_step"), [(1, 1), (7, 3), (7, 9)])
-def test_targets_along_a_sequence_are_those_of_rlax(T, n_step, apart):
-    rng = np.random.default_rng(T + n_step)
-    reward = rng.standard_normal((T, CASES // 5)) * 3
-    terminated = rng.random(reward.shape) < 0.2
-    target_q, q = rng.standard_normal((2, T, CASES // 5, 4)) * 3
-
-    def ours(reward, terminated, target_q, q):
-        next_value = at_action(target_q, greedy_action(q)).masked_fill(terminated, 0.0)
-        return transformed_n_step_return(reward, next_value, terminated, DISCOUNT, n_step)
-
-    theirs = partial(rlax_n_step, n_step=n_step)
-    assert_agrees_with_rlax(apart, ours, theirs, [reward, terminated, target_q, q], axis=1)
 
 
 # --- exactness -----------------------------------------------------------------------------------
@@ -169,7 +133,7 @@ def test_targets_are_the_formula():
 def test_targets_are_plain_ones_on_another_scale():
     """Scaling is increasing, so it changes no greedy action: double Q-learning commutes with it."""
     return_, next_discount, next_q, selector = random_tensors((50,), (50,), (50, 4), (50, 4))
-    plain = double_q_learning_target(return_, next_discount, next_q, selector)
+    plain = return_ + next_discount * at_action(next_q, greedy_action(selector))
     next_action = greedy_action(signed_hyperbolic(selector))
     scaled_value = at_action(signed_hyperbolic(next_q), next_action)
     found = inverse_signed_hyperbolic(transformed_target(return_, next_discount, scaled_value))
@@ -182,34 +146,7 @@ def test_a_terminal_target_is_the_scaled_return():
     assert torch.equal(found, signed_hyperbolic(return_))
 
 
-@pytest.mark.parametrize("n_step", [1, 3, 20])
-def test_a_target_along_a_sequence_is_the_plain_one_on_another_scale(n_step):
-    reward, next_value = random_tensors((9, 20), (9, 20), scale=3.0)
-    done = torch.rand(9, 20) < 0.2
-    plain = n_step_return(reward, next_value, done, DISCOUNT, n_step)
-    scaled = signed_hyperbolic(next_value, 0.01)
-    found = transformed_n_step_return(reward, scaled, done, DISCOUNT, n_step, 0.01)
-    assert_same(found, signed_hyperbolic(plain, 0.01), [reward, next_value])
-
-
-def test_one_step_of_a_sequence_is_a_transition():
-    reward, next_value = random_tensors((9, 20), (9, 20), scale=3.0)
-    terminated = torch.rand(9, 20) < 0.2
-    sequence = transformed_n_step_return(
-        reward, next_value.masked_fill(terminated, 0.0), terminated, DISCOUNT, 1
-    )
-    next_discount = DISCOUNT * (~terminated).double()
-    single = transformed_target(reward, next_discount, next_value)
-    assert_same(sequence, single, [reward, next_value])
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_compiled_graph_gives_the_same(dtype):
     inputs = random_tensors((6, 3), (6, 3), (6, 3), dtype=dtype)
-    done = torch.rand(6, 3) < 0.3
-
-    def target(reward, next_value, next_discount, done):
-        sequence = transformed_n_step_return(reward, next_value, done, DISCOUNT, 3)
-        return sequence + transformed_target(reward, next_discount, next_value)
-
-    assert_compiles(target, *inputs, done)
+    assert_compiles(transformed_target, *inputs)
