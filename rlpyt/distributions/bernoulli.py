@@ -19,9 +19,8 @@ __all__ = ["Bernoulli", "DistInfo"]
 class DistInfo(NamedArrayTuple):
     """Log-odds of every bit."""
 
-    logit: (
-        Tensor  # [..., size], log(p / (1 - p)); masked: a large negative finite number, p exactly 0
-    )
+    # [..., size], log(p / (1 - p)); masked: a large negative finite number, p exactly 0
+    logit: Tensor
 
 
 @final

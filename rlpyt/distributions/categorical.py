@@ -16,9 +16,8 @@ __all__ = ["Categorical", "DistInfo"]
 class DistInfo(NamedArrayTuple):
     """Normalised log-probabilities."""
 
-    log_prob: (
-        Tensor  # [..., n]; masked: a large negative finite number, whose exponential is exactly 0
-    )
+    # [..., n]; masked: a large negative finite number, whose exponential is exactly 0
+    log_prob: Tensor
 
 
 @final

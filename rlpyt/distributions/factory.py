@@ -19,13 +19,7 @@ __all__ = ["distribution_for"]
 _SUPPORTED = "Discrete, MultiDiscrete, MultiBinary, Box, Dict or Tuple"
 
 
-def distribution_for(
-    action_space: Space[Any],
-    *,
-    squash: bool = False,
-    min_log_std: float | None = None,
-    max_log_std: float | None = None,
-) -> Distribution:
+def distribution_for(action_space: Space[Any], *, squash: bool = False) -> Distribution:
     """The distribution over the actions of ``action_space``.
 
     =============  =====================================================
@@ -36,22 +30,16 @@ def distribution_for(
     Dict, Tuple    Composite of the above, nested likewise
     =============  =====================================================
 
-    ``squash``, ``min_log_std`` and ``max_log_std`` concern the Box parts only.
+    ``squash`` concerns the Box parts only.
 
     Raises:
         RlpytError: for another space, a Box of integers, a Dict or Tuple that is empty or has keys
             that are no field names; with ``squash``, for a Box without finite bounds, low < high.
     """
-    return _build(action_space, "action space", squash, min_log_std, max_log_std)
+    return _build(action_space, "action space", squash)
 
 
-def _build(
-    space: Space[Any],
-    where: str,
-    squash: bool,
-    min_log_std: float | None,
-    max_log_std: float | None,
-) -> Distribution:
+def _build(space: Space[Any], where: str, squash: bool) -> Distribution:
     if isinstance(space, spaces.Discrete):
         return Categorical(int(space.n))
     if isinstance(space, spaces.MultiDiscrete):
@@ -59,10 +47,10 @@ def _build(
     if isinstance(space, spaces.MultiBinary):
         return Bernoulli(tuple(int(size) for size in space.shape))
     if isinstance(space, spaces.Box):
-        return _build_box(space, where, squash, min_log_std, max_log_std)
+        return _build_box(space, where, squash)
     if isinstance(space, spaces.Dict | spaces.Tuple):
         fields = tuple(
-            (name, _build(child, f"{where}.{name}", squash, min_log_std, max_log_std))
+            (name, _build(child, f"{where}.{name}", squash))
             for name, child in _children(space).items()
         )
         return _build_composite(space, fields, where)
@@ -74,13 +62,7 @@ def _build(
     )
 
 
-def _build_box(
-    space: spaces.Box,
-    where: str,
-    squash: bool,
-    min_log_std: float | None,
-    max_log_std: float | None,
-) -> Distribution:
+def _build_box(space: spaces.Box, where: str, squash: bool) -> Distribution:
     if not np.issubdtype(space.dtype, np.floating):
         raise RlpytError(
             "space",
@@ -89,7 +71,7 @@ def _build_box(
             hint="wrap the environment: Box actions of dtype float32, or MultiDiscrete",
         )
     if not squash:
-        return Gaussian(space.shape, min_log_std, max_log_std)
+        return Gaussian(space.shape)
     low, high = space.low.flatten(), space.high.flatten()
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
         raise RlpytError(
@@ -98,9 +80,7 @@ def _build_box(
             where=where,
             hint="wrap the environment so that the Box has finite bounds, or use squash=False",
         )
-    return SquashedGaussian(
-        tuple(low.tolist()), tuple(high.tolist()), space.shape, min_log_std, max_log_std
-    )
+    return SquashedGaussian(tuple(low.tolist()), tuple(high.tolist()), space.shape)
 
 
 def _build_composite(

@@ -19,8 +19,8 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 def sample_unit_gaussian(
     params: Tensor, noise: Tensor, min_log_std: float | None, max_log_std: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Y = tanh(x), x = μ + σ noise, [..., dim], and its log-density, [...]; once differentiable in
-    ``params``.
+    """The sample y = tanh(x), x = μ + σ noise, [..., dim], and its log-density, [...]; once
+    differentiable in ``params``.
 
         log p(y) = Σ_i -½ noise² - log σ - ½ log 2π - log(1 - tanh²(x))
 
