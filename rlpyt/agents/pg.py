@@ -137,11 +137,6 @@ class PgAgent(Agent):
         dist_info = self.distribution.dist_info(outputs.params, mask)
         return PgEvaluation(dist_info, outputs.value, outputs.intrinsic_value)
 
-    @property
-    def has_intrinsic_value(self) -> bool:
-        """Whether the model has a value of intrinsic returns."""
-        return getattr(self.model, "intrinsic_head", None) is not None
-
     def intrinsic_value(self, inputs: AgentInputs, state: Any) -> Tensor:
         """The value of intrinsic returns, [T, B], from ``state`` at the first step."""
         value: Tensor = self.model(*self.learning_inputs(inputs), state)[0].intrinsic_value

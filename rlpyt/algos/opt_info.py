@@ -31,10 +31,12 @@ def opt_info(
     else:  # one transfer
         rows = torch.stack([torch.stack(row) for row in table]).tolist()
     columns = [list(column) for column in zip(*rows, strict=True)]
-    if not all(map(math.isfinite, columns[-1])):
+    bad = [i for i, norm in enumerate(columns[-1]) if not math.isfinite(norm)]
+    if bad:
         raise RlpytError(
             "diverged",
-            f"the gradient's norm is {columns[-1][-1]}: the parameters are lost",
+            f"the gradient's norm is {columns[-1][bad[0]]}: the parameters are lost",
+            where=f"{norm_name} of update {bad[0] + 1} of {len(norms)} in this iteration",
             hint="lower algo.learning_rate or algo.clip_grad_norm, or look at the rewards' scale; "
             "the newest checkpoint is from before",
         )

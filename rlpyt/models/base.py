@@ -33,6 +33,8 @@ class Model(nn.Module, ABC):
     # Whether policy and value share nothing, so that acting can leave the value for later by the
     # two hooks ``policy_params`` and ``value``.
     value_is_separate: bool = False
+    # Whether ``PgOutputs`` come with a value of intrinsic returns.
+    has_intrinsic_value: bool = False
     # Whether previous action and reward are looked at; else learning does not gather them.
     reads_previous: bool = True
 

@@ -66,6 +66,7 @@ class PgModel(Model):
         parts = (value_encoder, normalizer, memory)
         self._is_plain = encoder.is_identity and parts == (None, None, None)
         self.reads_previous = memory is not None
+        self.has_intrinsic_value = intrinsic_head is not None
         self.value_is_separate = memory is None and (
             value_encoder is not None or encoder.is_identity
         )

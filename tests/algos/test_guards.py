@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rlpyt import algos
 from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.base import RlAlgorithm
-from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1
+from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1, Agent57
 from rlpyt.algos.pg.a2c import A2C
 from rlpyt.algos.pg.appo import APPO
 from rlpyt.algos.pg.impala import IMPALA
@@ -135,6 +135,7 @@ def test_choices_of_every_algorithm_are_looked_at():
         (SAC, {"clip_grad_norm": 0.0}),
         (TD3, {"target_noise_clip": -0.5}),
         (DrQV2, {"noise_clip": -0.3}),
+        (Agent57, {"bandit_window": 0}),
     ],
     ids=str,
 )

@@ -114,3 +114,21 @@ def test_an_iteration_of_pearl_tells_every_networks_norm(
     with pytest.raises(RlpytError, match="the gradient's norm is nan"):
         run_trials(algo, sampler, 1, start=1)
     sampler.shutdown()
+
+
+def test_critics_can_learn_after_a_step_of_the_policy_that_failed() -> None:
+    algo, batches = started("sac")
+    for samples in batches:
+        algo.replay.append(samples)
+    with torch.no_grad():
+        next(algo.online.policy.parameters()).fill_(torch.nan)
+    with pytest.raises(RlpytError, match="the gradient's norm is nan"):
+        algo._improve(1e-3, algo._seen(algo.replay.sample(16)))
+    assert all(parameter.requires_grad for parameter in algo.online.critic.parameters())
+
+
+@pytest.mark.parametrize("rate", [-1e-3, torch.nan, torch.inf])
+def test_a_temperatures_learning_rate_out_of_range_is_refused(rate: float) -> None:
+    temperature = Temperature(learning_rate=rate)
+    with pytest.raises(RlpytError, match=r"algo\.temperature\.learning_rate"):
+        temperature.initialize(torch.optim.Adam, -1.0, torch.zeros(()))

@@ -6,6 +6,7 @@ evaluation plays the arm of the best mean return in all windows instead of a ban
 priority is |δ_e| + β_j |δ_i|, where the paper tells none.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -72,6 +73,12 @@ class Agent57(FamilyAlgorithm):
     """
 
     split: ClassVar[bool] = True
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "discount_max": (0.0, 1.0),
+        "bandit_window": (1, float("inf")),
+        "bandit_bonus": (0.0, float("inf")),
+        "bandit_epsilon": (0.0, 1.0),
+    }
 
     discount_max: float = 0.9999  # γ⁰, of the first arm; discount is γ¹, discount_min γ²
     bandit_window: int = 90  # τ, episodes of one environment
@@ -84,14 +91,6 @@ class Agent57(FamilyAlgorithm):
 
     def begin(self, batch_spec: BatchSpec, seed: int, world: World) -> None:
         """One bandit for each environment, its generator by the environment's global index."""
-        self.check_settings(
-            {
-                "discount_max": (0.0, 1.0),
-                "bandit_window": (1, float("inf")),
-                "bandit_bonus": (0.0, float("inf")),
-                "bandit_epsilon": (0.0, 1.0),
-            }
-        )
         self._first = world.rank * batch_spec.B
         self.bandits = EpisodeBandits(
             [

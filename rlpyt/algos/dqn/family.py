@@ -3,6 +3,7 @@ policies, an intrinsic reward, and Retrace towards each arm's own greedy policy.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -66,6 +67,8 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
     off_policy: ClassVar[bool] = True
     intrinsic: ClassVar[None] = None  # it has a reward of its own
     split: ClassVar[bool]  # whether Q_e and Q_i are networks of their own
+    # What the settings that the algorithm adds may be, ends included.
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     discount: float = 0.997
     discount_min: float = 0.99  # of the last arm
@@ -119,7 +122,7 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         world: World | None = None,
     ) -> None:
         """Bind the agent; allocate the replay; build the intrinsic reward for B environments."""
-        self.check_settings(_RANGES)
+        self.check_settings({**_RANGES, **self.ranges})
         self.agent = self._checked(agent)
         self._n_itr = n_itr
         self._world = world or World()

@@ -24,6 +24,7 @@ from torch.nn.functional import mse_loss
 from rlpyt.agents.base import Agent
 from rlpyt.agents.pearl import Conditioned, PearlAgent, trial_spaces
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.fixed import fixed
 from rlpyt.algos.meta.collected import append_trials, drawn_batch
 from rlpyt.algos.meta.losses import (
     CriticInfo,
@@ -219,12 +220,8 @@ class PEARL(RlAlgorithm):
     def _improve(self, rate: float, observation: Any, latent: Tensor) -> tuple[Any, Tensor]:
         """One step of the policy, through critics that stay as they are."""
         noise = self._normal(self.meta_batch, self.batch_size, self.agent.policy.action_size)
-        for parameter in self._critic_parameters:
-            parameter.requires_grad_(False)
-        done = self._policy_step.step(rate, observation, latent, noise)
-        for parameter in self._critic_parameters:
-            parameter.requires_grad_(True)
-        return done
+        with fixed(self._critic_parameters):
+            return self._policy_step.step(rate, observation, latent, noise)
 
     def _policy_loss(
         self, observation: Any, latent: Tensor, noise: Tensor

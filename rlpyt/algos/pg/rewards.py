@@ -144,10 +144,10 @@ def _with_last(samples: Samples) -> AgentInputs:
 
 def _check(agent: PgAgent, intrinsic: IntrinsicRewards | None) -> None:
     wanted = intrinsic is not None and intrinsic.discount is not None
-    if wanted and not agent.has_intrinsic_value:
+    if wanted and not agent.model.has_intrinsic_value:
         what = "algo.intrinsic.discount, and the model has no value of intrinsic returns"
         hint = "set agent.model_kwargs.intrinsic_value=True as well"
         raise RlpytError("config", what, hint=hint)
-    if agent.has_intrinsic_value and not wanted:
+    if agent.model.has_intrinsic_value and not wanted:
         what = "agent.model_kwargs.intrinsic_value=True, and nothing learns that value"
         raise RlpytError("config", what, hint="set algo.intrinsic.discount=0.99, or leave it out")

@@ -14,6 +14,7 @@ from torch import Tensor
 from rlpyt.agents.base import Agent
 from rlpyt.algos.augmenter import Augmenter
 from rlpyt.algos.base import RlAlgorithm
+from rlpyt.algos.fixed import fixed
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import step_info
 from rlpyt.algos.optimizer import Compile, Precision, gradient_step
@@ -123,7 +124,7 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         self._critic_parameters = list(critic.parameters())
         world, model = self._world, self.agent.model
         self._critic_step = gradient_step(self, critic, self._critic_loss, world=world)
-        with self._front.fixed():
+        with fixed(self._front.parameters):
             self._policy_step = gradient_step(self, model, self._policy_loss, world=world)
         self.target, self._target_updates = self.online.target(
             self.target_networks, common=self._front.encoder
@@ -227,13 +228,10 @@ class QpgAlgorithm(RlAlgorithm, ABC):
 
     def _improve(self, learning_rate: float, batch: QpgBatch) -> tuple[NamedTuple, Tensor]:
         """One step of the policy, through critics that stay as they are; then of α."""
-        for parameter in self._critic_parameters:
-            parameter.requires_grad_(False)
         noise = self._noise(batch.now, "policy")
         share = self._world.share(batch.valid)
-        report, norm = self._policy_step.step(learning_rate, batch, noise, share=share)
-        for parameter in self._critic_parameters:
-            parameter.requires_grad_(True)
+        with fixed(self._critic_parameters):
+            report, norm = self._policy_step.step(learning_rate, batch, noise, share=share)
         if self.temperature is not None:
             entropy = report.entropy * (1.0 if share is None else share)
             self.temperature.step(learning_rate, self._world.mean_(entropy))

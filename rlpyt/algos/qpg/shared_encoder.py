@@ -1,7 +1,5 @@
 """One encoder of images for the policy and its critics, who alone teach it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import final
 
 import torch
@@ -39,17 +37,10 @@ class SharedEncoder:
         if is_shared:
             self.encoder = critic.trunk.encoder = _common(agent.model.trunk.encoder, critic)
 
-    @contextmanager
-    def fixed(self) -> Iterator[None]:
-        """Context in which the encoder's parameters are not to be learned: what gathers a network's
-        trainable parameters there leaves them out.
-        """
-        parameters = [] if self.encoder is None else list(self.encoder.parameters())
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-        yield
-        for parameter in parameters:
-            parameter.requires_grad_(True)
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Those of the encoder, which the policy must not learn; none where it is not shared."""
+        return [] if self.encoder is None else list(self.encoder.parameters())
 
     def for_critics(self, batch: QpgBatch) -> QpgBatch:
         """Features in place of observations, with gradient where the steps are learned."""

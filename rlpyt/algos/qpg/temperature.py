@@ -38,6 +38,9 @@ class Temperature:
         if not 0.0 < self.initial < math.inf:
             what = f"algo.temperature.initial={self.initial}"
             raise RlpytError("config", what, hint="use more than 0")
+        if self.learning_rate is not None and not 0.0 <= self.learning_rate < math.inf:
+            what = f"algo.temperature.learning_rate={self.learning_rate}"
+            raise RlpytError("config", what, hint="use 0 or more, or None for the algorithm's")
         chosen = self.target_entropy
         self._target = target_entropy if chosen is None else chosen
         self._log_alpha = like.new_tensor(math.log(self.initial))
