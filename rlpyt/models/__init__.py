@@ -20,7 +20,7 @@ from rlpyt.models.pg import PgModel
 from rlpyt.models.policy import PolicyKind, PolicyModel
 from rlpyt.models.quantile import CosineEmbedding
 from rlpyt.models.resnet import ImpalaResNet
-from rlpyt.models.rnn import Recurrent, RnnKind
+from rlpyt.models.rnn import Recurrence, Recurrent, RnnKind
 from rlpyt.models.trunk import Encoded, Layers, Trunk, TrunkOptions, trunk_for
 from rlpyt.models.value import ValueModel
 
@@ -61,6 +61,7 @@ __all__ = [
     "PolicyModel",
     "QHead",
     "QOutputs",
+    "Recurrence",
     "Recurrent",
     "RnnKind",
     "RunningMeanStd",

@@ -1,7 +1,7 @@
 """The critics of off-policy actor-critic algorithms: n networks of one shape, computed as one."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self, final
+from typing import Any, Self, final
 
 import torch
 from gymnasium import Space, spaces
@@ -12,6 +12,7 @@ from rlpyt.models.action_scale import ActionScale
 from rlpyt.models.batched import BatchedMlp
 from rlpyt.models.encoder import ImageTrunk
 from rlpyt.models.mlp import Init, Nonlinearity
+from rlpyt.models.rnn import Recurrence
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, check_memory, trunk_for
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
@@ -60,7 +61,7 @@ class CriticModel(nn.Module):
         image: ImageTrunk = "auto",
         feature_size: int | None = None,
         normalize_observation: bool = False,
-        recurrent: Literal["none", "lstm", "gru"] = "none",
+        recurrent: Recurrence = "none",
         rnn_size: int = 256,
     ) -> Self:
         """Build for these spaces.

@@ -16,7 +16,7 @@ from rlpyt.models.encoder import ImageTrunk, encoded_items
 from rlpyt.models.mlp import Init, Nonlinearity
 from rlpyt.models.noisy import has_noise, resample_noise, without_noise
 from rlpyt.models.quantile import CosineEmbedding
-from rlpyt.models.rnn import RnnKind
+from rlpyt.models.rnn import Recurrence, check_recurrence
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, trunk_for
 from rlpyt.ops.quantile import quantile_midpoints
 from rlpyt.utils.collections import NamedArrayTuple
@@ -97,7 +97,7 @@ class DqnModel(Model):
         head: QHead = "q",
         n_atoms: int = 51,
         n_quantiles: int = 200,
-        recurrent: Literal["none", "lstm", "gru"] = "none",
+        recurrent: Recurrence = "none",
         rnn_size: int = 512,
         n_cosines: int = 64,
         normalize_observation: bool = False,
@@ -119,8 +119,9 @@ class DqnModel(Model):
             RlpytError: for another action space, an unknown option, or a size below 1.
         """
         hidden_sizes = _hidden_sizes(observation_space, image, hidden_sizes)
-        sizes = (*hidden_sizes, n_atoms, n_quantiles, rnn_size, n_cosines)
-        n_actions = _check(action_space, head, recurrent, init, sizes)
+        sizes = (*hidden_sizes, n_atoms, n_quantiles, n_cosines)
+        check_recurrence(recurrent, rnn_size)
+        n_actions = _check(action_space, head, init, sizes)
         implicit = head == "implicit"
         before, behind = _split(hidden_sizes, dueling or implicit or noisy, recurrent != "none")
         if noisy and layer_norm:
@@ -222,9 +223,7 @@ class DqnModel(Model):
         return self.trunk.initial_state(B)
 
 
-def _check(
-    action_space: Space[Any], head: str, recurrent: str, init: str, sizes: Sequence[int]
-) -> int:
+def _check(action_space: Space[Any], head: str, init: str, sizes: Sequence[int]) -> int:
     """The number of actions, where all is as it should be."""
     if not isinstance(action_space, spaces.Discrete):
         raise RlpytError(
@@ -235,7 +234,6 @@ def _check(
         )
     for name, value, known in (
         ("head", head, get_args(QHead)),
-        ("recurrent", recurrent, ("none", *get_args(RnnKind))),
         ("init", init, get_args(Init)),
     ):
         if value not in known:
@@ -245,7 +243,7 @@ def _check(
     if min(sizes) < 1:
         raise RlpytError(
             "config",
-            f"hidden sizes, n_atoms, n_quantiles, rnn_size, n_cosines: {list(sizes)}",
+            f"hidden sizes, n_atoms, n_quantiles, n_cosines: {list(sizes)}",
             hint="use 1 or more for each",
         )
     return int(action_space.n)

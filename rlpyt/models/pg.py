@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self, final, get_args
+from typing import Any, NamedTuple, Self, final
 
 from gymnasium import Space
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ from rlpyt.models.memory import Memory
 from rlpyt.models.mlp import Mlp, Nonlinearity
 from rlpyt.models.normalize import ObservationNormalizer
 from rlpyt.models.policy_head import policy_head
-from rlpyt.models.rnn import RnnKind
-from rlpyt.utils.errors import RlpytError, did_you_mean
+from rlpyt.models.rnn import Recurrence, check_recurrence
+from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
 
 __all__ = ["PgModel"]
@@ -81,7 +81,7 @@ class PgModel(Model):
         nonlinearity: Nonlinearity = "tanh",
         shared_trunk: bool | None = None,
         image: ImageTrunk = "auto",
-        recurrent: Literal["none", "lstm", "gru"] = "none",
+        recurrent: Recurrence = "none",
         rnn_size: int = 128,
         init_log_std: float = 0.0,
         mean_tanh: bool = False,
@@ -110,6 +110,7 @@ class PgModel(Model):
         Raises:
             RlpytError: for an unknown space or option, or options that do not fit together.
         """
+        check_recurrence(recurrent, rnn_size)
         plan = _plan(observation_space, hidden_sizes, shared_trunk, image, recurrent)
         body, head = (plan.hidden_sizes, ()) if plan.is_shared else ((), plan.hidden_sizes)
         encode = partial(encoder_for, observation_space, nonlinearity=nonlinearity, image=image)
@@ -218,11 +219,6 @@ def _plan(
     image: ImageTrunk,
     recurrent: str,
 ) -> _Plan:
-    known = ("none", *get_args(RnnKind))
-    if recurrent not in known:
-        raise RlpytError(
-            "config", f"recurrent={recurrent!r} is not known", hint=did_you_mean(recurrent, known)
-        )
     if recurrent != "none" and shared_trunk is False:
         raise RlpytError(
             "config",

@@ -14,6 +14,7 @@ from rlpyt.models.base import Model
 from rlpyt.models.batched import BatchedMlp
 from rlpyt.models.encoder import ImageTrunk
 from rlpyt.models.mlp import Init, Nonlinearity
+from rlpyt.models.rnn import Recurrence
 from rlpyt.models.trunk import Layers, Trunk, TrunkOptions, check_memory, trunk_for
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.world import World
@@ -67,7 +68,7 @@ class PolicyModel(Model):
         image: ImageTrunk = "auto",
         feature_size: int | None = None,
         normalize_observation: bool = False,
-        recurrent: Literal["none", "lstm", "gru"] = "none",
+        recurrent: Recurrence = "none",
         rnn_size: int = 256,
     ) -> Self:
         """Build for these spaces.

@@ -1,18 +1,36 @@
 """Recurrent trunks whose state goes in and comes out, and is zeroed where an episode starts."""
 
 from itertools import pairwise
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
 
 from rlpyt.data import RnnState
 from rlpyt.models.mlp import orthogonal_
+from rlpyt.utils.errors import RlpytError, did_you_mean
 
-__all__ = ["Recurrent", "RnnKind"]
+__all__ = ["Recurrence", "Recurrent", "RnnKind", "check_recurrence"]
 
 RnnKind = Literal["lstm", "gru"]
 """Which recurrent cell: LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014)."""
+
+Recurrence = Literal["none", "lstm", "gru"]
+"""Which recurrent cell a model has, if any."""
+
+
+def check_recurrence(recurrent: str, rnn_size: int) -> None:
+    """Refuse what is no :data:`Recurrence`, and an output ``rnn_size`` below 1.
+
+    Raises:
+        RlpytError: ``config``.
+    """
+    known = get_args(Recurrence)
+    if recurrent not in known:
+        hint = did_you_mean(recurrent, known)
+        raise RlpytError("config", f"recurrent={recurrent!r} is not known", hint=hint)
+    if rnn_size < 1:
+        raise RlpytError("config", f"rnn_size={rnn_size}", hint="use 1 or more")
 
 
 @final

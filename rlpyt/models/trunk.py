@@ -1,7 +1,7 @@
 """From an observation to features: normalise, encode, bottleneck or hidden layers, memory."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, final, get_args
+from typing import Any, NamedTuple, final
 
 from gymnasium import Space
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ from rlpyt.models.memory import Memory
 from rlpyt.models.mlp import Init, Mlp, Nonlinearity
 from rlpyt.models.noisy import NoisyMlp
 from rlpyt.models.normalize import ObservationNormalizer
-from rlpyt.models.rnn import RnnKind
+from rlpyt.models.rnn import Recurrence, check_recurrence
 from rlpyt.utils.collections import NamedArrayTuple
-from rlpyt.utils.errors import RlpytError, did_you_mean
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["Encoded", "Layers", "Trunk", "TrunkOptions", "check_memory", "trunk_for"]
 
@@ -59,7 +59,7 @@ class TrunkOptions(NamedTuple):
     """What a trunk consists of besides its linear layers."""
 
     image: ImageTrunk  # how images are encoded
-    recurrent: Literal["none", "lstm", "gru"]  # which recurrent part, if any
+    recurrent: Recurrence  # which recurrent part, if any
     rnn_size: int  # length of its output
     normalize_observation: bool  # float vectors, by running statistics
     # Length of a bottleneck behind the encoder (linear layer, layer norm, tanh); None: none.
@@ -151,7 +151,8 @@ def trunk_for(
     size, memory = encoder.feature_size, None
     body: Mlp | NoisyMlp | None = None
     if feature_size is not None:
-        if feature_size < 1 or hidden_sizes:
+        assert not hidden_sizes  # a bottleneck takes their place
+        if feature_size < 1:
             raise RlpytError("config", f"feature_size={feature_size}", hint="use 1 or more")
         body = Mlp(size, (feature_size,), init=layers.init, layer_norm=True)
         size = feature_size
@@ -169,12 +170,7 @@ def trunk_for(
 
 def check_memory(recurrent: str, rnn_size: int, *, batch_renorm: bool) -> None:
     """Raise where an actor-critic's memory is unknown, too small, or under batch statistics."""
-    known = ("none", *get_args(RnnKind))
-    if recurrent not in known:
-        hint = did_you_mean(recurrent, known)
-        raise RlpytError("config", f"recurrent={recurrent!r} is not known", hint=hint)
-    if rnn_size < 1:
-        raise RlpytError("config", f"rnn_size={rnn_size}", hint="use 1 or more")
+    check_recurrence(recurrent, rnn_size)
     if batch_renorm and recurrent != "none":
         what = f"batch_renorm and recurrent={recurrent!r} together"
         raise RlpytError("config", what, hint="choose one of them")

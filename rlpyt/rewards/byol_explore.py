@@ -29,7 +29,7 @@ from rlpyt.rewards.normalize import (
     RewardScale,
     observation_scaling,
 )
-from rlpyt.rewards.samples import RewardSamples
+from rlpyt.rewards.samples import RewardSamples, check_columns
 from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int, seeded_init
@@ -154,11 +154,7 @@ class BYOLExplore(IntrinsicReward):
     def novelty(self, samples: RewardSamples) -> Tensor:
         """r, [T, B]; the model's state goes on."""
         state = self._state("now")
-        B = samples.terminated.shape[1]
-        if len(state.is_new) != B:
-            what = f"BYOLExplore is of {len(state.is_new)} environments, and {B} columns came"
-            hint = "give every batch of the same environments, in order; build it with their n_envs"
-            raise RlpytError("config", what, hint=hint)
+        check_columns("BYOLExplore", len(state.is_new), samples.terminated.shape[1])
         error, _is_foreseen, following = self._errors(samples, state)
         for name, tensor in state.items():
             self.get_buffer(f"before_{name}").copy_(tensor)

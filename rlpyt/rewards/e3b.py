@@ -28,7 +28,7 @@ from rlpyt.rewards.normalize import (
     RewardScale,
     observation_scaling,
 )
-from rlpyt.rewards.samples import RewardSamples
+from rlpyt.rewards.samples import RewardSamples, check_columns
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int, seeded_init
 
@@ -158,10 +158,7 @@ class E3B(IntrinsicReward):
     def novelty(self, samples: RewardSamples) -> Tensor:
         """r, [T, B]; C goes on from batch to batch, and starts anew with each episode."""
         B = samples.terminated.shape[1]
-        if len(self.is_new) != B:
-            what = f"E3B is of {len(self.is_new)} environments, and {B} columns came"
-            hint = "give every batch of the same environments, in order; build it with their n_envs"
-            raise RlpytError("config", what, hint=hint)
+        check_columns("E3B", len(self.is_new), B)
         starts = torch.cat([self.is_new.unsqueeze(0), samples.done[:-1]])
         if samples.reset is not None:
             starts = starts | samples.reset

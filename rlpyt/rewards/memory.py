@@ -5,6 +5,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from rlpyt.rewards.samples import check_columns
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["EpisodicMemory"]
@@ -44,10 +45,7 @@ class EpisodicMemory(nn.Module):
 
     def check(self, B: int) -> None:
         """Raise where a batch has not the columns that the memory follows."""
-        if self.n_envs != B:
-            what = f"an episodic memory of {self.n_envs} environments, and {B} columns came"
-            hint = "give every batch of the same environments, in order; build it with their n_envs"
-            raise RlpytError("config", what, hint=hint)
+        check_columns("an episodic memory", self.n_envs, B)
 
     def forget(self, where: Tensor) -> None:
         """Empty the memories of the environments ``where``, bool [B]."""

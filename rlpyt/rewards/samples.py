@@ -10,8 +10,9 @@ from torch import Tensor
 from rlpyt.data import Samples
 from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.collections import NamedArrayTuple, namedarraytuple
+from rlpyt.utils.errors import RlpytError
 
-__all__ = ["RewardSamples", "reward_samples", "samples_of"]
+__all__ = ["RewardSamples", "check_columns", "reward_samples", "samples_of"]
 
 
 class RewardSamples(NamedArrayTuple):
@@ -32,6 +33,19 @@ class RewardSamples(NamedArrayTuple):
     def done(self) -> Tensor:
         """Episode ends, [T, B] bool."""
         return self.terminated | self.truncated
+
+
+def check_columns(name: str, n_envs: int, B: int) -> None:
+    """Refuse a batch of ``B`` columns where ``name`` follows ``n_envs`` environments from batch to
+    batch.
+
+    Raises:
+        RlpytError: ``config``.
+    """
+    if n_envs != B:
+        what = f"{name} is of {n_envs} environments, and {B} columns came"
+        hint = "give every batch of the same environments, in order; build it with their n_envs"
+        raise RlpytError("config", what, hint=hint)
 
 
 def samples_of(samples: Samples, last_observation: Any = None) -> RewardSamples:
