@@ -21,8 +21,8 @@ __all__ = ["Augmenter"]
 
 @final
 class Augmenter:
-    """Changes what was observed by ``augmentation``, with a generator of its own. ``None``: nothing
-    changes, and nothing is drawn.
+    """Augments observations by ``augmentation``, with draws from a generator of its own; with
+    ``None`` nothing changes, and nothing is drawn.
 
     Of an observation tree the images are augmented, or the float vectors where it has no image; a
     top-level ``action_mask`` stays as it is. Every observation has a draw of its own: s and s' of a
@@ -81,7 +81,7 @@ class Augmenter:
         return buffer_map(change, observation)
 
     def inputs(self, inputs: AgentInputs) -> AgentInputs:
-        """What an agent is shown, augmented."""
+        """An agent's inputs with their observation augmented."""
         return inputs._replace(observation=self(inputs.observation))
 
     def replayed(self, batch: ReplaySamples | ReplaySequences) -> ReplaySamples | ReplaySequences:

@@ -45,7 +45,7 @@ class IntrinsicRewards:
     RewardCls: type[IntrinsicReward] = RND
     reward_kwargs: dict[str, Any] = field(default_factory=dict)
     weight: RewardWeight = field(default_factory=RewardWeight)  # β_n
-    extrinsic_weight: float = 1.0  # w; 0: the environment's reward is not looked at
+    extrinsic_weight: float = 1.0  # w; 0: the environment's reward does not count
     discount: float | None = None  # γ of intrinsic returns; None: one value, of the sum
 
     def initialize(

@@ -1,4 +1,4 @@
-"""What losses of action values from a replay tell of their samples."""
+"""What a loss of action values gives for each sample of a replay."""
 
 from typing import NamedTuple
 
@@ -10,8 +10,8 @@ __all__ = ["QLosses", "sequence_losses"]
 
 
 class QLosses(NamedTuple):
-    """What a loss tells of N transitions or sequences, each [N]; before :func:`sequence_losses` of
-    each step of the sequences, [T, N].
+    """What a loss gives for N transitions or sequences, each [N]; before :func:`sequence_losses`,
+    for each step of N sequences, [T, N].
     """
 
     loss: Tensor

@@ -32,7 +32,7 @@ LOOP_RANGES = {
     "min_steps_learn": (0, float("inf")),
     "replay_ratio": (0.0, float("inf")),
 }
-"""Values that its settings may have, as an algorithm's fields."""
+"""Ranges of the fields of an algorithm that a :class:`ReplayLoop` reads, ends included."""
 
 
 class UpdateCount(NamedTuple):

@@ -35,7 +35,7 @@ class Model(nn.Module, ABC):
     value_is_separate: bool = False
     # Whether ``PgOutputs`` come with a value of intrinsic returns.
     has_intrinsic_value: bool = False
-    # Whether previous action and reward are looked at; else learning does not gather them.
+    # Whether previous action and reward are used; else learning does not gather them.
     reads_previous: bool = True
 
     @classmethod

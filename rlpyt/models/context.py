@@ -2,7 +2,7 @@
 
 Rakelly et al. 2019 (arXiv:1903.08254). As in the authors' release, each transition gives a factor
 of its own, so that neither their order nor their number matters, and whether it ended an episode is
-not looked at.
+not used.
 """
 
 from collections.abc import Sequence

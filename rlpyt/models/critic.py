@@ -120,7 +120,7 @@ class CriticModel(nn.Module):
         """Q of an observation tree [..., *shape] and ``action`` [..., *shape] (``None`` where
         Discrete), [n, ..., n_outputs] (Discrete: [n, ..., A]).
 
-        The inputs between are the memory's, and not looked at without one. ``train``: with
+        The inputs between are the memory's, and not used without one. ``train``: with
         ``batch_renorm``, by the batch's statistics, and take them in.
         """
         features = observation

@@ -47,7 +47,7 @@ class DqnModel(Model):
     """Action values of an observation tree [..., *shape], or distributions of return
     (:data:`QHead`).
 
-    Feed-forward: ``prev_action``, ``prev_reward`` and ``reset`` are not looked at and any leading
+    Feed-forward: ``prev_action``, ``prev_reward`` and ``reset`` are not used and any leading
     dimensions will do. Recurrent: [B] or [T, B], told by ``reset``; previous action (one-hot) and
     previous reward join the features, as in R2D2 (Kapturowski et al. 2019). Build it with
     :meth:`from_spaces`.

@@ -29,7 +29,7 @@ _HIDDEN_SIZES = (64, 64)
 class PgModel(Model):
     """Policy parameters [..., param_size] and value [...] of an observation tree [..., *shape].
 
-    Feed-forward: ``prev_action``, ``prev_reward`` and ``reset`` are not looked at and any leading
+    Feed-forward: ``prev_action``, ``prev_reward`` and ``reset`` are not used and any leading
     dimensions will do. Recurrent: [B] or [T, B], told by ``reset``; previous action (one-hot where
     discrete) and previous reward join the features. A continuous action's log_std is a parameter
     of its own. Build it with :meth:`from_spaces`.

@@ -28,7 +28,7 @@ PolicyKind = Literal["deterministic", "gaussian", "categorical"]
 @final
 class PolicyModel(Model):
     """Policy parameters [..., param_size] of an observation tree [..., *shape], for any leading
-    dimensions; ``prev_action``, ``prev_reward`` and ``reset`` are looked at with a memory only.
+    dimensions; ``prev_action``, ``prev_reward`` and ``reset`` are used with a memory only.
 
     ===============  ==========================================================
     deterministic    the unit action before its tanh, [..., dim]

@@ -1,5 +1,5 @@
-"""What is known of the rows of one append before they are written: their flags, and what follows
-what.
+"""What is known of the rows of one append before they are written: their flags, where they go, and
+which of them follow each other.
 """
 
 from typing import Any, NamedTuple

@@ -101,7 +101,7 @@ class Disagreement(IntrinsicReward):
         Args:
             observation_space: What is observed.
             action_space: Box, Discrete, MultiDiscrete or MultiBinary.
-            n_envs: Not looked at.
+            n_envs: Unused.
             seed: Of the networks and of the order of minibatches.
             n_models: K, 2 or more.
             feature_size: d, length of φ.

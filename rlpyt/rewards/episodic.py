@@ -99,7 +99,7 @@ def along_episodes(
 
     Args:
         memory: Of the B environments.
-        features: φ(s), [T, B, d]; looked at where an episode starts.
+        features: φ(s), [T, B, d]; used where an episode starts.
         next_features: φ(s'), [T, B, d].
         samples: [T, B, ...]: where episodes start and end.
         visit: Numbers [B] from d² [B, N] and ``valid`` [B].

@@ -177,7 +177,7 @@ class GIRM(IntrinsicReward):
         Args:
             observation_space: What is observed.
             action_space: Box, Discrete, MultiDiscrete or MultiBinary.
-            n_envs: Environments of a batch; looked at with a ``return_discount`` only.
+            n_envs: Environments of a batch; used with a ``return_discount`` only.
             seed: Of the networks, the order of minibatches and z.
             vae_kwargs: Of :class:`VaeOptions`: λ, w_a and w_z.
             feature_size: d, length of φ.

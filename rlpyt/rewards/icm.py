@@ -81,7 +81,7 @@ class ICM(IntrinsicReward):
         Args:
             observation_space: What is observed.
             action_space: Box, Discrete, MultiDiscrete or MultiBinary.
-            n_envs: Not looked at.
+            n_envs: Unused.
             seed: Of the networks and of the order of minibatches.
             feature_size: d, length of φ.
             hidden_sizes: Hidden layers of φ.

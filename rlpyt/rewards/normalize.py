@@ -72,7 +72,7 @@ class ObservationStatistics(nn.Module):
     Args:
         observation_space: The space whose trees [..., *shape] come in.
         clip: Bound on the normalised numbers.
-        last_channels: How many channels of an image are looked at, the last ones: 1 is the newest
+        last_channels: How many channels of an image are used, the last ones: 1 is the newest
             of several grey frames. ``None``: all.
     """
 

@@ -89,8 +89,8 @@ class RE3(IntrinsicReward):
 
         Args:
             observation_space: What is observed.
-            action_space: Not looked at.
-            n_envs: Environments of a batch; looked at with a ``return_discount`` only.
+            action_space: Unused.
+            n_envs: Environments of a batch; used with a ``return_discount`` only.
             seed: Of the network.
             n_neighbors: k, which neighbour.
             average: Over the k nearest.

@@ -98,7 +98,7 @@ class REVD(IntrinsicReward):
 
         Args:
             observation_space: What is observed.
-            action_space: Not looked at.
+            action_space: Unused.
             n_envs: Environments of a batch.
             seed: Of the network.
             n_neighbors: k, which neighbour.

@@ -3,7 +3,7 @@
 A random network f says what an observation is, another learns to say the same: where it cannot, the
 observation is new. No dynamics, so that what is random about them does not attract.
 
-Differs from the paper: networks and their sizes are options; of images all channels are looked at
+Differs from the paper: networks and their sizes are options; of images all channels are used
 unless ``last_channels`` says otherwise; statistics start with the first batch instead of random
 steps.
 """
@@ -95,14 +95,14 @@ class RND(IntrinsicReward):
 
         Args:
             observation_space: What is observed.
-            action_space: Not looked at.
-            n_envs: Environments of a batch; looked at with a ``return_discount`` only.
+            action_space: Unused.
+            n_envs: Environments of a batch; used with a ``return_discount`` only.
             seed: Of the networks and of the order of minibatches.
             feature_size: d, length of f's output.
             hidden_sizes: Hidden layers of both networks.
             image: How images are encoded.
             normalize_observation: By running statistics, clipped to ±5.
-            last_channels: How many channels of an image are looked at, with
+            last_channels: How many channels of an image are used, with
                 ``normalize_observation``: 1 is the newest of several grey frames, as in the paper.
             reward_norm: How rewards are scaled.
             return_discount: γ of the return whose deviation scales them; ``None``, as batches of a

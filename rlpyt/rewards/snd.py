@@ -129,8 +129,8 @@ class SND(IntrinsicReward):
 
         Args:
             observation_space: What is observed.
-            action_space: Not looked at.
-            n_envs: Environments of a batch; looked at with a ``return_discount`` only.
+            action_space: Unused.
+            n_envs: Environments of a batch; used with a ``return_discount`` only.
             seed: Of the networks and of the order of minibatches.
             vicreg_weights: λ, μ and ν of invariance, variance and covariance in the loss of f.
             feature_size: d, length of f's output.

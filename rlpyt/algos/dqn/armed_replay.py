@@ -30,8 +30,8 @@ __all__ = [
 
 
 class Recorded(NamedArrayTuple):
-    """What is stored as the observation of a step. Behind an episode's end only arm and
-    observation mean anything.
+    """What is stored as the observation of a step. Of a final observation only ``arm`` and
+    ``observation`` mean anything.
     """
 
     arm: Tensor  # [...] int64
@@ -136,7 +136,7 @@ def retrace_target(
 
 
 class Unrolled(NamedTuple):
-    """The networks along the learnt steps of N sequences, and one row behind."""
+    """What the networks give for the learnt steps of N sequences, and for one row after them."""
 
     online: ArmedOutputs  # [length + 1, N, A]
     target: ArmedOutputs  # [length + 1, N, A], without gradient

@@ -47,7 +47,7 @@ Q_RANGES = {
     "target_update_tau": (0.0, 1.0),
     "clip_grad_norm": (1e-12, float("inf")),
 }
-"""Values that the common settings may have."""
+"""Ranges of the settings that algorithms of action values share, ends included."""
 
 
 class QInfo(NamedTuple):

@@ -1,4 +1,4 @@
-"""The losses of PEARL (Rakelly et al. 2019, arXiv:1903.08254), and what they tell."""
+"""The losses of PEARL (Rakelly et al. 2019, arXiv:1903.08254), and what is logged of them."""
 
 from typing import Any, NamedTuple
 

@@ -1,5 +1,5 @@
-"""From samples to what a policy-gradient loss takes, and from losses to what is logged: shared by
-the algorithms.
+"""From samples to what a policy-gradient loss takes: advantages, returns and normalised rewards;
+shared by the algorithms.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A policy and its critics as losses ask them: the online networks, and the target networks."""
+"""A policy and its critics as losses use them: the online networks, and the target networks."""
 
 from copy import deepcopy
 from typing import Any, Literal, Self, final
@@ -73,7 +73,7 @@ class ActorCritic:
         return q if action is None else q.squeeze(-1)
 
     def quantiles(self, steps: Steps, action: Tensor | None) -> Tensor:
-        """All that the critics tell of (s, a), [n, ..., M]."""
+        """All outputs of the critics for (s, a), [n, ..., M]."""
         found: Tensor = self.critic(*steps.inputs, self._states(steps).critic, action)
         return found
 

@@ -1,4 +1,4 @@
-"""What losses of off-policy actor-critics tell, and what is logged of them."""
+"""What losses of off-policy actor-critics give, and what is logged of them."""
 
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ class SoftPolicyInfo(NamedTuple):
 
 
 class PolicyLosses(NamedTuple):
-    """What a loss tells of a policy at each step, [...]."""
+    """What a loss of a policy gives at each step, [...]."""
 
     loss: Tensor
     entropy: Tensor | None  # without gradient; None of a deterministic policy

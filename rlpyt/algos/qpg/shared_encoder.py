@@ -1,4 +1,4 @@
-"""One encoder of images for the policy and its critics, who alone teach it."""
+"""One image encoder for the policy and its critics, which only the critics' loss trains."""
 
 from typing import final
 
