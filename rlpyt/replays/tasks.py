@@ -165,11 +165,17 @@ class TaskReplay:
         """Continue from ``state``.
 
         Raises:
-            RlpytError: ``checkpoint``, from one of other tasks.
+            RlpytError: ``checkpoint``, from a replay of other tasks, or of a size from which its
+                transitions cannot be taken over.
         """
         if len(state["rows"]) != self.n_tasks:
             what = f"a replay of {len(state['rows'])} tasks, expected {self.n_tasks}"
             raise RlpytError("checkpoint", what, hint="resume with the run's own tasks")
+        for task, (n, saved) in enumerate(zip(state["n"], state["rows"], strict=True)):
+            if len(saved[0]) != min(int(n), self.size):
+                what = f"{len(saved[0])} of {n} transitions of task {task}, algo.replay.size="
+                what += f"{self.size} now"
+                raise RlpytError("checkpoint", what, hint="resume with the run's own replay size")
         self._n[:], self._begun[:] = state["n"], state["begun"]
         self._n_context[:] = state["n_context"]
         for task, saved in enumerate(state["rows"]):

@@ -149,3 +149,25 @@ def test_what_cannot_be_is_refused_and_the_forecast_is_what_it_takes():
     assert TaskReplay(size=10).forecast(OBSERVATION, ACTION, n_tasks=3) == 30 * (row + 8)
     with pytest.raises(RlpytError, match="of memory are free"):
         replay(size=10**12)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(10, True), (9, False), (11, False)])
+def test_what_went_around_is_taken_by_a_replay_of_its_own_size_only(size: int, fits: bool):
+    """Another one would hand out zeros for what it never saw."""
+    of, other = replay(size=10), replay(size=size)
+    put(of, 1, 0, 8)
+    of.begin_trial(1)
+    put(of, 1, 8, 8)
+    if fits:
+        other.load_state_dict(of.state_dict())
+        assert held(other, 1) == held(of, 1) == set(range(6, 16))
+        return
+    with pytest.raises(RlpytError, match=r"10 of 16 transitions of task 1, algo\.replay\.size="):
+        other.load_state_dict(of.state_dict())
+
+
+def test_what_fits_is_taken_by_a_larger_replay():
+    of, other = replay(size=10), replay(size=20)
+    put(of, 1, 0, 8)
+    other.load_state_dict(of.state_dict())
+    assert held(other, 1) == set(range(8))
