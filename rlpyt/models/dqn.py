@@ -120,8 +120,7 @@ class DqnModel(Model):
         """
         hidden_sizes = _hidden_sizes(observation_space, image, hidden_sizes)
         sizes = (*hidden_sizes, n_atoms, n_quantiles, n_cosines)
-        check_recurrence(recurrent, rnn_size)
-        n_actions = _check(action_space, head, init, sizes)
+        n_actions = _check(action_space, head, recurrent, rnn_size, init, sizes)
         implicit = head == "implicit"
         before, behind = _split(hidden_sizes, dueling or implicit or noisy, recurrent != "none")
         if noisy and layer_norm:
@@ -223,7 +222,14 @@ class DqnModel(Model):
         return self.trunk.initial_state(B)
 
 
-def _check(action_space: Space[Any], head: str, init: str, sizes: Sequence[int]) -> int:
+def _check(
+    action_space: Space[Any],
+    head: str,
+    recurrent: str,
+    rnn_size: int,
+    init: str,
+    sizes: Sequence[int],
+) -> int:
     """The number of actions, where all is as it should be."""
     if not isinstance(action_space, spaces.Discrete):
         raise RlpytError(
@@ -232,6 +238,7 @@ def _check(action_space: Space[Any], head: str, init: str, sizes: Sequence[int])
             where="action space",
             hint="wrap the environment so that its actions are Discrete, or choose ppo",
         )
+    check_recurrence(recurrent, rnn_size)
     for name, value, known in (
         ("head", head, get_args(QHead)),
         ("init", init, get_args(Init)),

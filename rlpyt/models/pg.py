@@ -110,8 +110,7 @@ class PgModel(Model):
         Raises:
             RlpytError: for an unknown space or option, or options that do not fit together.
         """
-        check_recurrence(recurrent, rnn_size)
-        plan = _plan(observation_space, hidden_sizes, shared_trunk, image, recurrent)
+        plan = _plan(observation_space, hidden_sizes, shared_trunk, image, recurrent, rnn_size)
         body, head = (plan.hidden_sizes, ()) if plan.is_shared else ((), plan.hidden_sizes)
         encode = partial(encoder_for, observation_space, nonlinearity=nonlinearity, image=image)
         encoder = encode(hidden_sizes=body)
@@ -218,7 +217,9 @@ def _plan(
     shared_trunk: bool | None,
     image: ImageTrunk,
     recurrent: str,
+    rnn_size: int,
 ) -> _Plan:
+    check_recurrence(recurrent, rnn_size)
     if recurrent != "none" and shared_trunk is False:
         raise RlpytError(
             "config",
