@@ -6,7 +6,6 @@ import json
 import math
 import queue
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -107,7 +106,9 @@ class RemoteSink:
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        # None only wakes the thread up, to see that it is closing.
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(self.waiting)
+        self._closing = threading.Event()
 
     @property
     def name(self) -> str:
@@ -149,10 +150,10 @@ class RemoteSink:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        deadline = time.monotonic() + self.patience
-        with suppress(queue.Full):
-            self._queue.put(None, timeout=self.patience)
-        thread.join(max(0.0, deadline - time.monotonic()))
+        self._closing.set()
+        with suppress(queue.Full):  # then the thread has a row to wake up for
+            self._queue.put_nowait(None)
+        thread.join(self.patience)
         self._check()
         missing = self._given - self._taken
         if thread.is_alive():
@@ -166,12 +167,16 @@ class RemoteSink:
             raise OSError(self._failure)
 
     def _work(self) -> None:
-        """The thread: one call of the service after the other, until the last or a failure."""
+        """The thread's course: one call of the service after the other, until the sink is closed
+        and no row is left, or a call fails.
+        """
         try:
             self._run_id = self.service.begin(self._settings, self._run_id)
             self.records.set(self.key, self._run_id, self._step)
-            while (action := self._queue.get()) is not None:
-                action()
+            while not (self._closing.is_set() and self._queue.empty()):
+                action = self._queue.get()
+                if action is not None:
+                    action()
             self.service.close(success=_ended_well(self.run_dir))
         except Exception as error:  # whatever a service raises, the run goes on
             first_line = str(error).strip().partition("\n")[0]

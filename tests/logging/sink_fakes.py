@@ -37,10 +37,11 @@ class Told:
         self.rows.append((step, values))
 
     def let_go(self) -> None:
-        """Of the thread that hangs, which then ends, unless nobody could tell it to any more."""
+        """Release the thread that hangs: of a sink that is closed it ends then."""
         self.released.set()
         for thread in self.threads - {threading.current_thread()}:
-            thread.join(0.5)
+            thread.join(5.0)
+            assert not thread.is_alive()
 
     @property
     def steps(self) -> list[int]:
