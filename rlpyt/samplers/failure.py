@@ -8,7 +8,7 @@ from typing import final
 from rlpyt.envs.capsule import DIED, HANG
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["WorkerLostError", "WorkerTraceback", "died", "hangs", "oom_kills", "process_is_alive"]
+__all__ = ["WorkerLostError", "WorkerTraceback", "died", "hangs", "oom_kills"]
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
@@ -76,17 +76,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def process_is_alive(pid: int) -> bool:
-    """Whether a process runs: no zombie, whoever its parent is."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not Path("/proc/self/stat").exists():  # no such file system: the sentinel must do
-        return True
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def oom_kills(root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> int:

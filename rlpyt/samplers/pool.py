@@ -20,7 +20,6 @@ from rlpyt.samplers.failure import (
     died,
     hangs,
     oom_kills,
-    process_is_alive,
 )
 from rlpyt.samplers.guardian import Guardian
 from rlpyt.samplers.handle import GRACE, WorkerHandle, end_workers, kill_workers, limit_waits
@@ -46,6 +45,7 @@ from rlpyt.samplers.requests import (
 from rlpyt.samplers.worker import worker_main
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.processes import is_alive
 from rlpyt.utils.shared_memory import SharedBlock
 
 __all__ = ["WorkerPool"]
@@ -222,7 +222,7 @@ class WorkerPool:
     def look_after(self, rank: int, *, patience: float = 1.0) -> None:
         """Raise if worker ``rank`` is dead, or has made no progress for too long."""
         handle = self._handles[rank]
-        if not process_is_alive(handle.pid) and not handle.requests.poll():
+        if not is_alive(handle.pid) and not handle.requests.poll():
             raise self._lost(rank)
         now, seen = time.monotonic(), (handle.meter.steps, int(handle.meter.env_row[0]))
         if seen != handle.seen:

@@ -18,12 +18,13 @@ from typing import Any, final
 
 import torch
 
-from rlpyt.samplers.failure import WorkerTraceback, died, hangs, oom_kills, process_is_alive
+from rlpyt.samplers.failure import WorkerTraceback, died, hangs, oom_kills
 from rlpyt.samplers.guardian import Guardian, kill_group
 from rlpyt.samplers.processes import StartMethod, cannot_start, process_context, start_process
 from rlpyt.samplers.requests import HANG_SIGNAL, Failure, Quit, receive, send
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.interrupt import ignore_signals
+from rlpyt.utils.processes import is_alive
 
 __all__ = ["Body", "Role", "Roles"]
 
@@ -89,12 +90,12 @@ class Role:
 
     def check(self) -> None:
         """Raise where it has died, and said no more."""
-        if not process_is_alive(self.pid) and not self._pipe.poll():
+        if not is_alive(self.pid) and not self._pipe.poll():
             raise self._gone()
 
     def check_alive(self) -> None:
         """Raise where it has died, whatever it has said; what it failed with, if it said so."""
-        if not process_is_alive(self.pid):
+        if not is_alive(self.pid):
             raise self._gone()
 
     def end(self) -> None:

@@ -17,6 +17,7 @@ from typing import Self, final
 __all__ = ["ProcessIdentity", "ends_with_parent", "is_alive", "this_host"]
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
+_MAX_PID = 2**31 - 1
 
 
 def this_host() -> str:
@@ -58,25 +59,37 @@ class ProcessIdentity:
 
 
 def _start(pid: int) -> str | None:
-    """None for a process that has ended, its parent informed or not."""
-    try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-        return "" if is_alive(pid) else None
-    return None if after_name[0] in "ZX" else after_name[19]
+    """When process ``pid`` started, "" where the system does not say; None for one that has
+    ended.
+    """
+    if not is_alive(pid):
+        return None
+    cells = _stat(pid)
+    return cells[19] if cells else ""
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process with id ``pid`` is on this machine."""
+    """Whether process ``pid`` runs on this machine. A zombie, which has ended and whose parent has
+    not asked how, does not.
+    """
+    if not 0 < pid <= _MAX_PID:  # other numbers mean groups of processes to the system, or nothing
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True  # another user's
-    return True
+    cells = _stat(pid)
+    return not cells or cells[0] not in "ZX"
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of ``/proc/<pid>/stat`` from the third on, the state; [] where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def ends_with_parent() -> Callable[[], None] | None:
