@@ -90,7 +90,7 @@ class Evaluator:
                 if error.code != "env":
                     raise
                 failure = error
-                if self._collector is not None and self._sampler is not None:
+                if self._sampler is not None:
                     failed, self._collector = self._collector, None
                     self._sampler.give_up(failed)
         message = (

@@ -10,7 +10,7 @@ from rlpyt.data import BatchSpec, EnvSpaces, Samples, TrajInfo
 from rlpyt.envs.build import EnvConfig, build_vector_env, peek_spaces
 from rlpyt.envs.vector import VectorEnv
 from rlpyt.samplers.acting import AgentExamples, LocalActing
-from rlpyt.samplers.buffer import SampleBuffer
+from rlpyt.samplers.buffer import SampleBuffer, sample_arrays
 from rlpyt.samplers.collector import BatchCollector
 from rlpyt.samplers.meter import SamplerTimes
 from rlpyt.samplers.trajectories import TrajTracker
@@ -63,6 +63,30 @@ class CollectionSpec:
     def tracker(self) -> TrajTracker:
         """Follows the episodes of all columns."""
         return TrajTracker(self.traj_info, self.env_indices)
+
+    def sample_buffer(
+        self,
+        spaces: EnvSpaces,
+        examples: AgentExamples,
+        *,
+        invalid_steps: bool,
+        allocate: Callable[[Any], Any],
+    ) -> SampleBuffer:
+        """The memory of one batch of all columns, made by ``allocate`` from a tree on the meta
+        device; ``invalid_steps`` says whether the environments take steps that do not count.
+        """
+        arrays = sample_arrays(
+            spaces,
+            examples.agent_info,
+            self.T,
+            self.n_envs,
+            bootstrap_value=self.bootstrap_value,
+            with_valid=invalid_steps or not self.mid_batch_reset,
+            info_keys=self.env.info_keys,
+            allocate=allocate,
+            poison=self.poison,
+        )
+        return SampleBuffer(arrays)
 
     def local_acting(
         self, agent: Agent, buffer: SampleBuffer, examples: AgentExamples
@@ -121,8 +145,9 @@ class BaseSampler(ABC):
         """A collector of ``spec`` on this sampler's processes, the (initialised) agent acting."""
 
     @abstractmethod
-    def give_up(self, failed: BatchCollector) -> None:
-        """Have done with a collector whose environments have raised, for the others to go on.
+    def give_up(self, failed: BatchCollector | None) -> None:
+        """Have done with a collector whose environments have raised, for the others to go on; None
+        stands for one that could not be opened.
 
         Raises:
             RlpytError: where they cannot, since a process is lost.

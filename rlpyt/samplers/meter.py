@@ -1,11 +1,12 @@
 """What a sampler's processes have done so far: steps counted, seconds spent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 
-__all__ = ["CELLS", "Meter", "SamplerTimes"]
+__all__ = ["CELLS", "Meter", "SamplerTimes", "WorkerTimes"]
 
 CELLS = 8
 """Numbers of a process: a cache line, so that no two processes write to the same."""
@@ -43,6 +44,52 @@ class Meter:
         """Add seconds."""
         self.seconds[0] += act
         self.seconds[1] += env
+
+
+@final
+class WorkerTimes:
+    """Seconds that each worker has spent on the batches of one collection: its meter counts those
+    of all collections.
+    """
+
+    def __init__(self, meters: Mapping[int, Meter]) -> None:
+        """``meters`` are the workers', by rank."""
+        self._meters = dict(meters)
+        self._env = dict.fromkeys(meters, 0.0)
+        self._act = dict.fromkeys(meters, 0.0)
+        self._before: dict[int, tuple[int, float, float]] = {}  # what meters said before the batch
+
+    def begin_batch(self) -> None:
+        """What the meters count from now on is the batch's."""
+        self._before = {
+            rank: (meter.steps, meter.env, meter.act) for rank, meter in self._meters.items()
+        }
+
+    def end_batch(self, *, acts: bool) -> None:
+        """Add the batch's seconds; without ``acts`` those of acting were a wait for the master."""
+        for rank, (_steps, env, act) in self._before.items():
+            self._env[rank] += self._meters[rank].env - env
+            if acts:
+                self._act[rank] += self._meters[rank].act - act
+
+    def steps(self, rank: int) -> int:
+        """Steps that worker ``rank`` has taken in the present batch."""
+        return self._meters[rank].steps - self._before[rank][0]
+
+    @property
+    def env(self) -> float:
+        """Seconds spent stepping environments, the mean over workers."""
+        return sum(self._env.values()) / len(self._env)
+
+    @property
+    def act(self) -> float:
+        """Seconds spent on inference, the mean over workers."""
+        return sum(self._act.values()) / len(self._act)
+
+    @property
+    def busy(self) -> tuple[float, ...]:
+        """Each worker's seconds of either, by rank."""
+        return tuple(self._env[rank] + self._act[rank] for rank in self._meters)
 
 
 @final

@@ -111,18 +111,24 @@ class ParallelSampler(BaseSampler, ABC):
         if self.acts_in_workers:
             groups = []
         self._n_opened += 1
-        collector = RemoteCollector(self._n_opened, self._workers, spec, agent, spans, groups)
+        try:
+            collector = RemoteCollector(self._n_opened, self._workers, spec, agent, spans, groups)
+        except RlpytError:
+            self._workers.unbuilt.append(self._n_opened)
+            raise
         self._open = [one for one in self._open if one in self._workers.collections]
         self._open.append(collector)
         return collector
 
-    def give_up(self, failed: BatchCollector) -> None:
+    def give_up(self, failed: BatchCollector | None) -> None:
         """End what workers still do for it, and close its environments."""
         assert self._workers is not None  # it was opened there
         self._workers.drain()
-        with suppress(RlpytError):  # of an environment that is broken
-            failed.close()
-        self._workers.drain()
+        if failed is not None:
+            with suppress(RlpytError):  # of an environment that is broken
+                failed.close()
+            self._workers.drain()
+        self._workers.close_unbuilt()
 
     def _start(self, plan: WorkerPlan, agent: Agent, seed: int) -> Workers:
         self._check()

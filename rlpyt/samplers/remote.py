@@ -12,11 +12,11 @@ from rlpyt.data import Samples, TrajInfo
 from rlpyt.envs.capsule import HANG
 from rlpyt.samplers.acting import LocalActing, agent_examples
 from rlpyt.samplers.base import CollectionSpec
-from rlpyt.samplers.buffer import SampleBuffer, sample_arrays
+from rlpyt.samplers.buffer import SampleBuffer
 from rlpyt.samplers.collector import BatchCollector
 from rlpyt.samplers.failure import WorkerLostError
 from rlpyt.samplers.history import ActionHistory
-from rlpyt.samplers.meter import SamplerTimes
+from rlpyt.samplers.meter import SamplerTimes, WorkerTimes
 from rlpyt.samplers.parts import Parts, Span
 from rlpyt.samplers.requests import Collect
 from rlpyt.samplers.state import join_states, part_of_state
@@ -63,26 +63,18 @@ class RemoteCollector(BatchCollector):
         self._spans = self._parts.spans
         built = self._parts.built[0]
         self._examples = agent_examples(agent, built.spaces)
-        arrays = sample_arrays(
+        self._buffer = spec.sample_buffer(
             built.spaces,
-            self._examples.agent_info,
-            spec.T,
-            spec.n_envs,
-            bootstrap_value=spec.bootstrap_value,
-            with_valid=built.invalid_steps or not spec.mid_batch_reset,
-            info_keys=spec.env.info_keys,
+            self._examples,
+            invalid_steps=built.invalid_steps,
             allocate=self._parts.allocate,
-            poison=spec.poison,
         )
-        self._buffer = SampleBuffer(arrays)
         self._parts.bind(self._examples)
         self._groups = [self._group(ranks) for ranks in groups]
         self._tracker = spec.tracker()  # where the agent acts here
         self._history = ActionHistory(spec, built.spaces, self._buffer)
         self._wait = self._act = 0.0  # seconds
-        self._env_seconds = dict.fromkeys(self._spans, 0.0)  # of each worker
-        self._act_seconds = dict.fromkeys(self._spans, 0.0)
-        self._before: dict[int, int] = {}  # steps of each worker before the present batch
+        self._worker_times = WorkerTimes({rank: self._pool.meter(rank) for rank in self._spans})
         self._steps: int | None = None  # of the run before the present batch
         self._restart_row: int | None = None
         workers.collections.append(self)
@@ -119,7 +111,7 @@ class RemoteCollector(BatchCollector):
         self._steps = steps
         start = time.perf_counter()
         self._workers.publish(self._agent)
-        before = self._note_meters()
+        self._worker_times.begin_batch()
         for rank in self._spans:
             self._ask(rank)
         self._wait += time.perf_counter() - start
@@ -127,7 +119,7 @@ class RemoteCollector(BatchCollector):
             self._serve()
         replies = self._replies()
         self._finish()
-        self._account(before)
+        self._worker_times.end_batch(acts=not self._groups)
         self._history.extend()
         if self._groups:
             finished = self._tracker.finish(self._buffer.samples_np)
@@ -208,14 +200,15 @@ class RemoteCollector(BatchCollector):
 
     def _add_capsule(self, lost: WorkerLostError) -> None:
         """Where it was, and what would replay it, of a worker that could not say a word."""
-        span, meter = self._spans[lost.rank], self._pool.meter(lost.rank)
-        row = int(meter.env_row[0])
-        if lost.error.capsule is None and 0 <= row < span.stop - span.start:
+        span = self._spans[lost.rank]
+        env_row = int(self._pool.meter(lost.rank).env_row[0])
+        if lost.error.capsule is None and 0 <= env_row < span.stop - span.start:
+            column = span.start + env_row
             if lost.code == HANG:
-                lost.error.what += f" in env {self._spec.env_indices[span.start + row]}"
+                lost.error.what += f" in env {self._spec.env_indices[column]}"
             failure = {"code": lost.code, "what": lost.error.what, "where": ""}
-            steps = meter.steps - self._before[lost.rank]
-            lost.error.capsule = self._history.capsule(span.start + row, steps, failure)
+            taken = self._worker_times.steps(lost.rank)
+            lost.error.capsule = self._history.capsule(column, taken, failure)
 
     def _truncate(self, columns: slice, t: int) -> None:
         samples = self._buffer.samples
@@ -239,18 +232,6 @@ class RemoteCollector(BatchCollector):
         if self._restart_row is None:  # else its open episodes are truncated in the batch
             self._tracker.restart(range(span.start, span.stop))
 
-    def _note_meters(self) -> dict[int, tuple[float, float]]:
-        meters = {rank: self._pool.meter(rank) for rank in self._spans}
-        self._before = {rank: meter.steps for rank, meter in meters.items()}
-        return {rank: (meter.env, meter.act) for rank, meter in meters.items()}
-
-    def _account(self, before: dict[int, tuple[float, float]]) -> None:
-        for rank, (env, act) in before.items():
-            meter = self._pool.meter(rank)
-            self._env_seconds[rank] += meter.env - env
-            if not self._groups:
-                self._act_seconds[rank] += meter.act - act
-
     @property
     def samples(self) -> Samples:
         """As :class:`BatchCollector`."""
@@ -258,15 +239,14 @@ class RemoteCollector(BatchCollector):
 
     def times(self) -> SamplerTimes:
         """As :class:`BatchCollector`."""
-        n = len(self._spans)
         transfer = sum(group.acting.transfer_seconds for group in self._groups)
         return SamplerTimes(
             act=self._act - transfer,
             wait=self._wait,
             transfer=transfer,
-            env=sum(self._env_seconds.values()) / n,
-            worker_act=sum(self._act_seconds.values()) / n,
-            busy=tuple(self._env_seconds[rank] + self._act_seconds[rank] for rank in self._spans),
+            env=self._worker_times.env,
+            worker_act=self._worker_times.act,
+            busy=self._worker_times.busy,
             restarts=self._workers.restarts,
         )
 

@@ -2,7 +2,7 @@
 one to debug with.
 """
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -11,7 +11,6 @@ import torch
 from rlpyt.agents.base import Agent
 from rlpyt.samplers.acting import agent_examples
 from rlpyt.samplers.base import BaseSampler, CollectionSpec
-from rlpyt.samplers.buffer import SampleBuffer, sample_arrays
 from rlpyt.samplers.collector import BatchCollector, Collector
 from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.errors import RlpytError
@@ -35,28 +34,24 @@ class SerialSampler(BaseSampler):
     def open(self, spec: CollectionSpec, agent: Agent) -> Collector:
         """A collector in this process."""
         env = spec.build_env()
-        examples = agent_examples(agent, env.spaces)
-        arrays = sample_arrays(
-            env.spaces,
-            examples.agent_info,
-            spec.T,
-            spec.n_envs,
-            bootstrap_value=spec.bootstrap_value,
-            with_valid=env.invalid_steps or not spec.mid_batch_reset,
-            info_keys=spec.env.info_keys,
-            allocate=_zeros,
-            poison=spec.poison,
-        )
-        buffer = SampleBuffer(arrays)
-        acting = spec.local_acting(agent, buffer, examples)
+        with ExitStack() as failed:
+            failed.callback(env.close)
+            examples = agent_examples(agent, env.spaces)
+            buffer = spec.sample_buffer(
+                env.spaces, examples, invalid_steps=env.invalid_steps, allocate=_zeros
+            )
+            acting = spec.local_acting(agent, buffer, examples)
+            failed.pop_all()
         collector = Collector(
             env, acting, buffer, spec.tracker(), mid_batch_reset=spec.mid_batch_reset
         )
         self._opened.append(collector)
         return collector
 
-    def give_up(self, failed: BatchCollector) -> None:
+    def give_up(self, failed: BatchCollector | None) -> None:
         """Close its environments."""
+        if failed is None:  # what could not be opened is closed
+            return
         with suppress(RlpytError):  # of one that is broken
             failed.close()
         self._opened = [one for one in self._opened if one is not failed]

@@ -10,7 +10,7 @@ from typing import Literal, NoReturn, Protocol, final
 from rlpyt.agents.base import Agent
 from rlpyt.samplers.failure import WorkerLostError
 from rlpyt.samplers.pool import WorkerPool
-from rlpyt.samplers.requests import Attach
+from rlpyt.samplers.requests import Attach, Close
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.synchronize import SharedParams
 
@@ -46,6 +46,7 @@ class Workers:
     on_failure: OnWorkerFailure
     budget: RestartBudget
     collections: list[Rebuilt] = field(default_factory=list)
+    unbuilt: list[int] = field(default_factory=list)  # numbers of collections that failed to build
     restarts: int = 0
     _recent: deque[float] = field(init=False, default_factory=deque)  # time.monotonic, seconds
 
@@ -115,6 +116,22 @@ class Workers:
             self.pool.drain()
         except WorkerLostError as lost:
             raise_lost(lost)
+
+    def close_unbuilt(self) -> None:
+        """Close the environments that some workers, which are idle, have made for collections that
+        could not be built.
+
+        Raises:
+            RlpytError: as :meth:`drain`.
+        """
+        while self.unbuilt:
+            request = Close(self.unbuilt.pop())
+            try:
+                for rank in range(len(self.pool.setups)):
+                    self.pool.send(rank, request)
+            except WorkerLostError as lost:
+                raise_lost(lost)
+            self.drain()
 
     def close(self) -> None:
         """End the workers.

@@ -127,6 +127,15 @@ class Faulty(gymnasium.Env):
         self._maybe("close")
 
 
+class NotMadeAgain(Faulty):
+    """As :class:`Faulty`; once it has been struck, none can be made any more."""
+
+    def _start(self, starts: str) -> None:
+        super()._start(starts)
+        if Path(self.once).exists():
+            raise ValueError("the simulator\nis gone")
+
+
 # Knows no mercy: ignores all that can be ignored.
 STUBBORN_CHILD = """
 import signal, time

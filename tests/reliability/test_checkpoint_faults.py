@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fault_envs import Faulty
+from fault_envs import Faulty, NotMadeAgain
 from post_conditions import AssertClean
 from runner_fakes import assert_same_run, parameters, read_rows
 from small_disk import SmallDisk, small_disk
@@ -469,6 +469,27 @@ def test_an_evaluation_that_fails_once_is_tried_again(kind, tmp_path, assert_cle
     sound = evaluated(kind)
     train(sound, tmp_path / "sound")
     assert parameters(made) == parameters(sound)
+    assert_clean(run_dir, "done")
+
+
+@pytest.mark.faults("F49")
+@pytest.mark.parametrize("kind", ["serial", "cpu", "gpu"])
+def test_evaluation_environments_that_cannot_be_made_again(
+    kind, tmp_path, assert_clean: AssertClean
+):
+    """Workers whose replies nobody has waited for do not mix them up with those of the training."""
+    env = EnvConfig(
+        id=NotMadeAgain,
+        kwargs={"fault": "raise in step", "victim": -1, "once": str(tmp_path / "once")},
+    )
+    made = runner(kind, evaluator=Evaluator(episodes=4, n_envs=4, env=env))
+    what = r"has failed 3 times: env \d raised ValueError in its constructor"
+    with pytest.warns(RuntimeWarning, match=what) as told:
+        run_dir = train(made, tmp_path)
+    assert sum("left out" in str(each.message) for each in told) == 4
+    never = runner(kind)
+    train(never, tmp_path / "sound")
+    assert parameters(made) == parameters(never)
     assert_clean(run_dir, "done")
 
 

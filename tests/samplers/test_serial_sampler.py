@@ -113,6 +113,24 @@ def test_shutdown_closes_every_environment():
     assert len(closed) == 3
 
 
+def test_environments_are_closed_where_the_agent_cannot_act_in_them(monkeypatch):
+    closed = []
+
+    class Closing(WalkEnv):
+        def close(self):
+            closed.append(self)
+
+    def fail(*args):
+        raise ValueError("no such observation")
+
+    agent = make_agent(WalkEnv)
+    monkeypatch.setattr(agent, "step", fail)
+    sampler = SerialSampler(env=Closing, batch_T=4, batch_B=3)
+    with pytest.raises(ValueError, match="no such observation"):
+        sampler.initialize(agent, seed=0)
+    assert len(closed) == 3
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_same_seed_gives_the_same_samples_and_another_others(model):
     first = obtain(started(model_kwargs=MODELS[model]), 4)
