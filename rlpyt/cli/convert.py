@@ -23,10 +23,10 @@ from rlpyt.convert.foreign import Foreign, read_foreign
 from rlpyt.convert.layouts import LAYOUTS, plan_of
 from rlpyt.convert.source import Plan, Source
 from rlpyt.logging.logger import Logger
+from rlpyt.logging.run_state import write_run_state
 from rlpyt.models.mlp import Nonlinearity
 from rlpyt.runners.announce import log_settings
 from rlpyt.runners.base import BaseRunner
-from rlpyt.runners.saver import write_run_state
 from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
 

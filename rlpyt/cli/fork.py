@@ -20,8 +20,8 @@ from rlpyt.evaluation.runs import load_params
 from rlpyt.logging.files import directory_error
 from rlpyt.logging.lineage import LINEAGE, add_event
 from rlpyt.logging.provenance import PROVENANCE
+from rlpyt.logging.run_state import write_run_state
 from rlpyt.runners.base import BaseRunner
-from rlpyt.runners.saver import write_run_state
 from rlpyt.runners.settings import Change, change_table
 from rlpyt.utils.config import apply_overrides, fresh
 from rlpyt.utils.errors import RlpytError

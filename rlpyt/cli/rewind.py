@@ -18,8 +18,8 @@ from rlpyt.cli.history import Moment, add_moment_options, chosen_moment, parts, 
 from rlpyt.cli.rundir import find_run
 from rlpyt.logging.files import ProgressCsv, directory_error
 from rlpyt.logging.lineage import add_event
+from rlpyt.logging.run_state import write_run_state
 from rlpyt.logging.table import format_number
-from rlpyt.runners.saver import write_run_state
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.shared_memory import readable
 

@@ -15,8 +15,8 @@ from rlpyt.evaluation.plot import plot_runs
 from rlpyt.evaluation.runs import load_params
 from rlpyt.logging.files import make_run_dir
 from rlpyt.logging.logger import Logger
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.base import BaseRunner
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.rebuild import component_from
 

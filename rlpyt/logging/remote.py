@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, final
 
 from rlpyt.logging.files import write_atomic
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.logging.tensorboard import scalar_tag
 
 __all__ = ["RemoteSink", "RunLabel", "Service", "SinkRecords"]
@@ -62,7 +63,7 @@ class SinkRecords:
         self._path = run_dir / "sinks.json"
         self._lock = threading.Lock()
         self._records: dict[str, dict[str, Any]] = {}
-        with suppress(OSError, ValueError):  # the first time; or lost, and then a run begins anew
+        with suppress(OSError, ValueError, TypeError):  # the first time; or lost: a run begins anew
             self._records = dict(json.loads(self._path.read_bytes()))
 
     def get(self, key: str) -> tuple[str | None, int]:
@@ -192,8 +193,5 @@ class RemoteSink:
 
 
 def _ended_well(run_dir: Path) -> bool:
-    """Whether the run is done; one without ``state.json`` is no runner's, and over when it says."""
-    try:
-        return bool(json.loads((run_dir / "state.json").read_bytes())["state"] == "done")
-    except (OSError, ValueError, KeyError):
-        return True
+    """Whether the run is done; one without a state is no runner's, and over when it says."""
+    return read_run_state(run_dir) in ("done", None)

@@ -2,8 +2,8 @@
 
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.logging.logger import Logger
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.base import BaseRunner
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["train_or_continue"]

@@ -12,13 +12,13 @@ from rlpyt.checkpoint.lock import RunLock
 from rlpyt.data import BatchSpec
 from rlpyt.logging.logger import Logger
 from rlpyt.logging.progress import ProgressBar
+from rlpyt.logging.run_state import RunState
 from rlpyt.runners.announce import announce, check_ranks_agree, log_settings
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.checkpoints import RunCheckpoints
 from rlpyt.runners.failed_update import with_evidence
 from rlpyt.runners.init_from import read_origin
 from rlpyt.runners.records import RunRecords
-from rlpyt.runners.saver import RunState
 from rlpyt.samplers.base import BaseSampler
 from rlpyt.samplers.source import SampleSource
 from rlpyt.utils.device import resolve_device

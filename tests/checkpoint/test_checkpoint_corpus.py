@@ -12,7 +12,7 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.manifest import FORMAT_VERSION
 from rlpyt.cli.main import main
 from rlpyt.logging.files import ProgressCsv
-from rlpyt.runners.saver import read_run_state
+from rlpyt.logging.run_state import read_run_state
 
 pytestmark = pytest.mark.faults("F50")
 

@@ -20,9 +20,9 @@ from rlpyt.cli.commands import COMMANDS
 from rlpyt.envs.build import EnvConfig
 from rlpyt.evaluation.runs import read_progress
 from rlpyt.logging.context import logger_context
+from rlpyt.logging.run_state import read_run_state, write_run_state
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.minibatch_rl import MinibatchRl
-from rlpyt.runners.saver import read_run_state, write_run_state
 from rlpyt.samplers.serial import SerialSampler
 
 QUICK = ["--quiet", "--no-tensorboard", "--no-plot"]

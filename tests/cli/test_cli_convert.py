@@ -11,8 +11,8 @@ from torch import nn
 
 from rlpyt.cli.init_from import with_init
 from rlpyt.cli.rundir import load_runner
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.init_from import read_origin
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.world import World
 
 sys.path.append(str(Path(__file__).parents[1] / "convert"))  # pytest adds the folders it collects

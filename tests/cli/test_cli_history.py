@@ -12,7 +12,7 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.files import read_manifest
 from rlpyt.checkpoint.lock import RunLock
 from rlpyt.cli.history import Moment
-from rlpyt.runners.saver import read_run_state
+from rlpyt.logging.run_state import read_run_state
 
 QUIET = ["--quiet", "--no-tensorboard", "--no-plot"]
 SETTINGS = [

@@ -15,8 +15,8 @@ from rlpyt.cli import then_and_now
 from rlpyt.cli.then_and_now import difference_table, differences, ways_back
 from rlpyt.logging.context import logger_context
 from rlpyt.logging.provenance import read_sessions
+from rlpyt.logging.run_state import write_run_state
 from rlpyt.runners.minibatch_rl import MinibatchRl
-from rlpyt.runners.saver import write_run_state
 from rlpyt.samplers.serial import SerialSampler
 
 QUIET = ["--no-tensorboard", "--no-plot"]

@@ -10,7 +10,7 @@ import pytest
 from rlpyt.cli import forecast, search
 from rlpyt.cli.main import main
 from rlpyt.launch import Queue, load_variant
-from rlpyt.runners.saver import read_run_state
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 TWO = "2cpu_0gpu_1cpr_0hto_0saf"

@@ -14,7 +14,7 @@ from cli_envs import Sound
 
 import rlpyt.cli.main
 from rlpyt.checkpoint.lock import RunLock
-from rlpyt.runners.saver import read_run_state
+from rlpyt.logging.run_state import read_run_state
 
 ROOT = Path(rlpyt.cli.main.__file__).parents[2]
 QUICK = ["--quiet", "--no-tensorboard", "--no-plot"]

@@ -180,8 +180,9 @@ def test_a_lost_record_begins_a_new_run(tmp_path: Path):
     records.set("wandb", "a", 7)
     records.set("mlflow", "b", 8)
     assert SinkRecords(tmp_path).get("wandb") == ("a", 7)
-    (tmp_path / "sinks.json").write_text("{")
-    assert SinkRecords(tmp_path).get("wandb") == (None, -1)
+    for damaged in ("{", "3"):
+        (tmp_path / "sinks.json").write_text(damaged)
+        assert SinkRecords(tmp_path).get("wandb") == (None, -1)
 
 
 def test_an_unknown_sink_and_one_that_is_not_installed(tmp_path: Path, monkeypatch):

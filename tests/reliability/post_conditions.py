@@ -22,7 +22,7 @@ from pathlib import Path
 from warm_python import server_pid
 
 from rlpyt.checkpoint.checkpointer import Checkpointer
-from rlpyt.runners.saver import read_run_state
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 SHM = Path("/dev/shm")

@@ -26,8 +26,8 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.files import read_manifest
 from rlpyt.cli.main import main
 from rlpyt.envs.build import EnvConfig
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 FILES = ("arrays.safetensors", "state.json", "manifest.json")

@@ -13,7 +13,7 @@ from sink_fakes import install
 
 from rlpyt.logging.context import logger_context
 from rlpyt.logging.remote import RemoteSink
-from rlpyt.runners.saver import read_run_state
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 pytestmark = pytest.mark.faults("F42")

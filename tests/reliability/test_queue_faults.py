@@ -14,7 +14,7 @@ from small_runs import QUIET, program, saved_itr
 from rlpyt.checkpoint.lock import RunLock
 from rlpyt.cli.main import main
 from rlpyt.launch import Queue, RunSpec
-from rlpyt.runners.saver import read_run_state
+from rlpyt.logging.run_state import read_run_state
 
 TWO_SLOTS = "2cpu_0gpu_1cpr_0hto_0saf"
 

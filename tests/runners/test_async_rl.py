@@ -38,11 +38,11 @@ from rlpyt.agents.dqn import EpsilonGreedy
 from rlpyt.algos.dqn import DQN
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.envs.build import EnvConfig
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.async_rl import AsyncRl
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.runners.records import RunRecords
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*share .* usable CPU:RuntimeWarning")

@@ -20,8 +20,8 @@ from runner_fakes import (
 )
 
 from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 

@@ -27,9 +27,9 @@ from rlpyt.algos.pg.ppo import PPO
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.main import main
 from rlpyt.envs.build import EnvConfig
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.minibatch_rl import MinibatchRl
-from rlpyt.runners.saver import read_run_state
 from rlpyt.samplers import AlternatingSampler, CpuSampler, GpuSampler, SerialSampler
 from rlpyt.utils.errors import RlpytError
 

@@ -11,10 +11,10 @@ from world_runs import as_async, as_sync
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.main import main
 from rlpyt.logging.logger import Logger
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.continued import train_or_continue
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*share .* usable CPU:RuntimeWarning")

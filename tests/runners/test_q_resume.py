@@ -8,8 +8,8 @@ import pytest
 from q_runs import BATCH, LEARN, WRAPS, q_runner, saved_itr, stop_after
 from runner_fakes import assert_same_run, final_state, train
 
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.saver import read_run_state
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*share .* usable CPU:RuntimeWarning")
 

@@ -27,9 +27,9 @@ import rlpyt.runners.minibatch_rl
 from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.main import main
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.rewards import E3B
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 ROOT = Path(rlpyt.runners.minibatch_rl.__file__).parents[2]

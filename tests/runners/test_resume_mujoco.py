@@ -15,8 +15,8 @@ from test_parallel_resume import LAYOUTS, in_mid_episode, signalling
 
 from rlpyt.algos.qpg import SAC
 from rlpyt.envs.build import EnvConfig
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.minibatch_rl import MinibatchRl
-from rlpyt.runners.saver import read_run_state
 
 pytest.importorskip("mujoco", reason="the optional package mujoco is not installed")
 pytest.importorskip("imageio", reason="the optional package imageio is not installed")

@@ -16,9 +16,9 @@ from rlpyt.envs.build import EnvConfig
 from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.task_split import task_split
 from rlpyt.envs.trials import TRIAL_INFO_KEYS, TrialTrajInfo
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.replays import TaskReplay
 from rlpyt.runners import Evaluator, MinibatchRl
-from rlpyt.runners.saver import read_run_state
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*share .* usable CPU:RuntimeWarning")
 

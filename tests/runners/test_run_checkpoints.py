@@ -14,10 +14,10 @@ from runner_fakes import quiet_logger, small_runner, train
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.files import read_manifest
 from rlpyt.checkpoint.snapshot import Snapshot
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners import checkpoints as run_checkpoints
 from rlpyt.runners.checkpoints import checkpoint_size
-from rlpyt.runners.saver import read_run_state
 from rlpyt.utils.errors import RlpytError
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,8 @@ from runner_fakes import parameters, quiet_logger, read_rows, small_runner, trai
 from rlpyt.checkpoint.background import BackgroundWriter
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.snapshot import Snapshot
-from rlpyt.runners.saver import RunSaver, read_run_state, write_run_state
+from rlpyt.logging.run_state import read_run_state, write_run_state
+from rlpyt.runners.saver import RunSaver
 from rlpyt.utils.errors import RlpytError
 
 STATE = {"n": 1}

@@ -34,9 +34,9 @@ import rlpyt.runners.announce
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
 from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.saver import read_run_state
 from rlpyt.runners.sync_rl import SyncRl
 from rlpyt.samplers.requests import send
 from rlpyt.samplers.role import Roles
