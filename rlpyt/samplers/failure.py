@@ -8,7 +8,7 @@ from typing import final
 from rlpyt.envs.capsule import DIED, HANG
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["WorkerLostError", "WorkerTraceback", "died", "hangs", "oom_kills"]
+__all__ = ["WorkerLostError", "WorkerTraceback", "died", "failed", "hangs", "oom_kills"]
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
@@ -56,16 +56,27 @@ def died(exitcode: int | None, who: str, where: str, *, starting: bool, oom: boo
     return RlpytError("worker", f"{who} was killed by {name}", where=where, hint=hint)
 
 
-def hangs(seconds: float, env: str, who: str, where: str, stack: str) -> RlpytError:
+def failed(error: RlpytError, traceback: str, place: str) -> RlpytError:
+    """A process that has told its ``error``; ``place`` says which process it is."""
+    told = error.altered(where=", ".join(part for part in (error.where, place) if part))
+    told.__cause__ = WorkerTraceback(traceback)
+    return told
+
+
+def hangs(
+    seconds: float,
+    who: str,
+    where: str,
+    stack: str,
+    *,
+    env: str = "",
+    hint: str = "raise sampler.worker_timeout if its environments may take so long",
+) -> RlpytError:
     """A process that makes no progress; ``stack`` is its Python stack, innermost call first."""
     frame = _FRAME.search(stack)
     at = f"at {frame['file']}:{frame['line']}, " if frame else ""
-    error = RlpytError(
-        "worker",
-        f"{who} hangs: no step for {seconds:.1f} s{env}",
-        where=f"{at}{where}",
-        hint="raise sampler.worker_timeout if its environments may take so long",
-    )
+    what = f"{who} hangs: no step for {seconds:.1f} s{env}"
+    error = RlpytError("worker", what, where=f"{at}{where}", hint=hint)
     if stack:
         error.__cause__ = WorkerTraceback(stack)
     return error

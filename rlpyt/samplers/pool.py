@@ -18,6 +18,7 @@ from rlpyt.samplers.failure import (
     WorkerLostError,
     WorkerTraceback,
     died,
+    failed,
     hangs,
     oom_kills,
 )
@@ -44,7 +45,6 @@ from rlpyt.samplers.requests import (
 )
 from rlpyt.samplers.worker import worker_main
 from rlpyt.utils.collections import NamedArrayTuple
-from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.processes import is_alive
 from rlpyt.utils.shared_memory import SharedBlock
 
@@ -245,13 +245,8 @@ class WorkerPool:
         return WorkerLostError(rank, error)
 
     def _failed(self, rank: int, failure: Failure) -> WorkerLostError:
-        error, (who, where) = failure.error, self._who(rank)
-        told = ", ".join(part for part in (error.where, f"{who}, {where}") if part)
-        located = RlpytError(
-            error.code, error.what, where=told, hint=error.hint, capsule=error.capsule
-        )
-        located.__cause__ = WorkerTraceback(failure.traceback)
-        return WorkerLostError(rank, located)
+        who, where = self._who(rank)
+        return WorkerLostError(rank, failed(failure.error, failure.traceback, f"{who}, {where}"))
 
     def _hanging(self, rank: int, seconds: float) -> WorkerLostError:
         """Ask a worker where it stands, and end it."""
@@ -269,7 +264,7 @@ class WorkerPool:
         with suppress(BlockingIOError):
             stack = handle.stacks.recv(1 << 20)
         env = "" if index is None else f" in env {index}"
-        error = hangs(seconds, env, *self._who(rank), stack.decode(errors="replace"))
+        error = hangs(seconds, *self._who(rank), stack.decode(errors="replace"), env=env)
         error.capsule = capsule
         kill_workers([handle])
         return WorkerLostError(rank, error, hangs=True)

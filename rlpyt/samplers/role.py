@@ -18,7 +18,7 @@ from typing import Any, final
 
 import torch
 
-from rlpyt.samplers.failure import WorkerTraceback, died, hangs, oom_kills
+from rlpyt.samplers.failure import WorkerTraceback, died, failed, hangs, oom_kills
 from rlpyt.samplers.guardian import Guardian, kill_group
 from rlpyt.samplers.processes import StartMethod, cannot_start, process_context, start_process
 from rlpyt.samplers.requests import HANG_SIGNAL, Failure, Quit, receive, send
@@ -120,13 +120,7 @@ class Role:
         return message
 
     def _failed(self, failure: Failure) -> RlpytError:
-        error = failure.error
-        where = ", ".join(part for part in (error.where, f"{self.name}, pid {self.pid}") if part)
-        told = RlpytError(
-            error.code, error.what, where=where, hint=error.hint, capsule=error.capsule
-        )
-        told.__cause__ = WorkerTraceback(failure.traceback)
-        return told
+        return failed(failure.error, failure.traceback, f"{self.name}, pid {self.pid}")
 
     def _gone(self) -> RlpytError:
         try:
@@ -139,10 +133,8 @@ class Role:
         return died(self.process.exitcode, self.name, where, starting=starting, oom=oom)
 
     def _hanging(self, seconds: float) -> RlpytError:
-        error = hangs(seconds, "", self.name, f"pid {self.pid}", self.stack())
-        told = RlpytError(error.code, error.what, where=error.where, hint="raise the timeout")
-        told.__cause__ = error.__cause__
-        return told
+        where, stack = f"pid {self.pid}", self.stack()
+        return hangs(seconds, self.name, where, stack, hint="raise the timeout")
 
     def stack(self) -> str:
         """Where it is in Python, innermost call first; empty where it cannot say."""

@@ -11,7 +11,6 @@ from rlpyt.agents.base import Agent
 from rlpyt.samplers.failure import WorkerLostError
 from rlpyt.samplers.pool import WorkerPool
 from rlpyt.samplers.requests import Attach, Close
-from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.synchronize import SharedParams
 
 __all__ = ["OnWorkerFailure", "Rebuilt", "RestartBudget", "Workers", "raise_lost"]
@@ -96,15 +95,9 @@ class Workers:
 
     def _exhausted(self, lost: WorkerLostError) -> NoReturn:
         budget, error = self.budget, lost.error
-        what = (
-            f"restart budget exhausted ({budget.restarts} in {budget.seconds:g} s); the last: "
-            f"{error.what}"
-        )
-        told = RlpytError(
-            error.code, what, where=error.where, hint=error.hint, capsule=error.capsule
-        )
-        told.__cause__ = error.__cause__
-        raise told
+        what = f"restart budget exhausted ({budget.restarts} in {budget.seconds:g} s); the last: "
+        told = error.altered(what=what + error.what)
+        raise told from error.__cause__
 
     def drain(self) -> None:
         """After an environment has raised: let all workers listen again.

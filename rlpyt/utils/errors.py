@@ -32,6 +32,20 @@ class RlpytError(Exception):
         self.hint = hint
         self.capsule = capsule
 
+    def altered(
+        self, *, what: str | None = None, where: str | None = None, hint: str | None = None
+    ) -> "RlpytError":
+        """The same error in other words, of the same cause."""
+        told = RlpytError(
+            self.code,
+            self.what if what is None else what,
+            where=self.where if where is None else where,
+            hint=self.hint if hint is None else hint,
+            capsule=self.capsule,
+        )
+        told.__cause__ = self.__cause__
+        return told
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.code, self.what, self.where, self.hint, self.capsule)
 
