@@ -48,30 +48,36 @@ def with_evidence(error: RlpytError, runner: BaseRunner, itr: int, run_dir: Path
         return with_capsule(error, run_dir / "capsules")
     name = next((n for n, s in gradient_steps(runner.algo).items() if s is failed.step), "")
     where = f"iteration {itr}, {error.where} of {name or 'a gradient step'}"
-    path = run_dir / "failed_updates" / f"itr_{itr:09d}_{name.replace('.', '_')}"
+    path = _unused(run_dir / "failed_updates" / f"itr_{itr:09d}_{name.replace('.', '_')}")
     try:
         save_update(path, error.what, failed, name, runner, itr)
     except (RlpytError, OSError) as problem:
         way_out = f"it could not be saved: {problem}"
     else:
         way_out = f"take it again with `rlpyt replay-update {shlex.quote(str(path))}`"
-    told = RlpytError(error.code, error.what, where=where, hint=f"{error.hint}; {way_out}")
-    told.__cause__ = failed
+    told = error.altered(where=where, hint=f"{error.hint}; {way_out}")
     return told.with_traceback(error.__traceback__)
+
+
+def _unused(path: Path) -> Path:
+    """``path``, or with a number behind it: a run may fail where it has failed before."""
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}_{number}")
+    return free
 
 
 def save_update(
     path: Path, told: str, failed: FailedUpdateError, name: str, runner: BaseRunner, itr: int
 ) -> None:
-    """Write the directory ``path``, of the format of checkpoints: settings, agent and algorithm but
-    for the replay, and what the step ``name`` was given.
+    """Write the new directory ``path``, in the format of checkpoints: settings, agent, algorithm
+    without its replay, and what the step ``name`` was given.
 
     Raises:
         RlpytError: ``checkpoint``, for what cannot be written down; ``OSError``, for a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():  # a run that failed there before, and was resumed
-        path = path.with_name(f"{path.name}_{len(list(path.parent.iterdir()))}")
     with _no_replay(runner.algo):
         state = {
             "kind": _KIND,

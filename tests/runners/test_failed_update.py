@@ -78,6 +78,20 @@ def test_the_update_is_saved_and_fails_again(
     assert "culprit    " in out
 
 
+def test_one_that_fails_again_in_a_resumed_run_is_told_by_its_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hints = []
+    for resume in (False, True):
+        with pytest.raises(RlpytError) as caught:
+            train(failing("ppo", monkeypatch), tmp_path, resume=resume)
+        monkeypatch.undo()
+        hints.append(caught.value.hint)
+    first, second = sorted((tmp_path / "run_0" / "failed_updates").iterdir())
+    assert f"`rlpyt replay-update {first}`" in hints[0]
+    assert f"`rlpyt replay-update {second}`" in hints[1]
+
+
 def test_a_mended_batch_does_not_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
