@@ -71,8 +71,9 @@ class RunCheckpoints:
     def save(
         self, itr: int, state_dict: Callable[[], Mapping[str, Any]], score: float, *, needed: bool
     ) -> None:
-        """Each its own part; the first, whose part makes the others' count, last. All again, where
-        one of them could not.
+        """Each its own part; the first, whose part makes the others' count, last, and only where
+        all of them could: it would push out older ones that all have. All again at the next time
+        where one could not.
 
         Raises:
             RlpytError: as :meth:`RunSaver.save`.
@@ -84,12 +85,13 @@ class RunCheckpoints:
             return
         snapshot = Snapshot.of(state_dict())
         self._forecast(snapshot, itr)
-        if self._world.is_first:
-            self._world.meet()
-        cum_steps = self._runner.cum_steps
-        self._saver.save(snapshot, itr, cum_steps, score, needed=needed)
-        if not self._world.is_first:
-            self._world.meet()
+        is_first, cum_steps = self._world.is_first, self._runner.cum_steps
+        if not is_first:
+            self._saver.save(snapshot, itr, cum_steps, score, needed=needed)
+        self._world.meet()
+        [is_lacking] = self._world.any([not is_first and not self._saver.has(itr)])
+        if is_first and not is_lacking:
+            self._saver.save(snapshot, itr, cum_steps, score, needed=needed)
         self._world.meet()
 
     def close(

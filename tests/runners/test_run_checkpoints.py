@@ -1,5 +1,6 @@
 """How large checkpoints will get, what saving costs, and that the end waits for the last."""
 
+import math
 import re
 import threading
 import time
@@ -17,7 +18,7 @@ from rlpyt.checkpoint.snapshot import Snapshot
 from rlpyt.logging.run_state import read_run_state
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners import checkpoints as run_checkpoints
-from rlpyt.runners.checkpoints import checkpoint_size
+from rlpyt.runners.checkpoints import RunCheckpoints, checkpoint_size
 from rlpyt.utils.errors import RlpytError
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -138,3 +139,60 @@ def test_a_writer_s_error_comes_to_the_run(tmp_path: Path, monkeypatch):
         runner.train(logger)
     assert runner.cum_steps <= 4 * 64  # the third in a row
     assert read_run_state(tmp_path / "run_0") == "failed(checkpoint)"
+
+
+class Pair:
+    """What :class:`World` is to each of two ranks, which are threads."""
+
+    def __init__(self, rank: int, barrier: threading.Barrier, said: list[Any]) -> None:
+        self.rank, self.size, self.is_first = rank, 2, rank == 0
+        self._barrier, self._said = barrier, said
+
+    def gather(self, value: Any) -> list[Any]:
+        self.meet()
+        self._said[self.rank] = value
+        self.meet()
+        return list(self._said)
+
+    def any(self, flags: list[bool]) -> list[bool]:
+        return [any(pair) for pair in zip(*self.gather(flags), strict=True)]
+
+    def meet(self) -> None:
+        self._barrier.wait(10)
+
+
+def test_a_part_that_cannot_be_written_leaves_the_last_whole_checkpoint(
+    tmp_path: Path, monkeypatch
+):
+    """The first rank's part of the next one would push its part of that one out."""
+    real = Checkpointer.save
+
+    def fails(self, *args: Any, itr: int, **kwargs: Any) -> Path:
+        if itr == 2 and self.directory.name == "rank_1":
+            raise RlpytError("checkpoint", "its disk is full")
+        return real(self, *args, itr=itr, **kwargs)
+
+    monkeypatch.setattr(Checkpointer, "save", fails)
+    barrier, said = threading.Barrier(2), [None, None]
+    runner = small_runner(keep_checkpoints=1)
+    found: dict[int, set[int]] = {}
+
+    def rank(number: int, logger: Any = None) -> None:
+        world: Any = Pair(number, barrier, said)
+        parts = RunCheckpoints(runner, world, logger)
+        directory = tmp_path / "run_0" / "checkpoints"
+        own = Checkpointer(directory / "rank_1" if number else directory)
+        for itr in (1, 2, 3):
+            parts.save(itr, lambda: {"x": torch.zeros(2)}, math.nan, needed=False)
+            both = world.gather(set(own.saved()))
+            found[itr] = set.intersection(*both)
+
+    other = threading.Thread(target=rank, args=(1,))
+    other.start()
+    with (
+        quiet_logger(tmp_path) as logger,
+        pytest.warns(RuntimeWarning, match="its disk is full; the run goes on"),
+    ):
+        rank(0, logger)
+    other.join()
+    assert {itr: max(both, default=None) for itr, both in found.items()} == {1: 1, 2: 1, 3: 3}
