@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rlpyt.logging.logger import Logger
+from rlpyt.utils.world import is_launched
 
 __all__ = ["default_log_dir", "logger_context"]
 
@@ -43,7 +44,7 @@ def logger_context(
     Raises:
         RlpytError: ``directory`` or ``config``, as the logger does.
     """
-    if int(os.environ.get("RANK", 0)):
+    if is_launched() and int(os.environ["RANK"]):
         yield None
         return
     run_dir = Path(log_dir) / f"run_{run_ID}"

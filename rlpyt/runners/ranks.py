@@ -1,10 +1,11 @@
 """Processes that learn together: started on this machine by the first of them, or by torchrun."""
 
+import json
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +28,8 @@ from rlpyt.samplers.role import Body, Role, Roles
 from rlpyt.utils.device import collective_backend, rank_device, resolve_device
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.exchange import MOST_PROCESSES, ExchangeEnds, SharedExchange, exchange_ends
-from rlpyt.utils.world import World
+from rlpyt.utils.processes import ProcessIdentity
+from rlpyt.utils.world import World, is_launched
 
 __all__ = [
     "Seat",
@@ -75,12 +77,11 @@ class Seat:
 
 def launched_seat(timeout: float) -> Seat | None:
     """The place that torchrun gave this process; None where it was not started by it."""
-    environ: Mapping[str, str] = os.environ
-    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= environ.keys():
+    if not is_launched():
         return None
-    rank = int(environ["RANK"])
-    local_rank = int(environ.get("LOCAL_RANK", rank))
-    size = int(environ["WORLD_SIZE"])
+    rank = int(os.environ["RANK"])
+    local_rank = int(os.environ.get("LOCAL_RANK", rank))
+    size = int(os.environ["WORLD_SIZE"])
     return Seat(rank=rank, size=size, local_rank=local_rank, port=None, timeout=timeout)
 
 
@@ -121,6 +122,8 @@ def seated(
                 world_size=seat.size,
                 timeout=limit,
             )
+            if seat.port is None:
+                check = _neighbours_check(own, seat)
         world = World(
             seat.rank,
             seat.size,
@@ -145,6 +148,29 @@ def _store(
     own = store or TCPStore(_LOOPBACK, seat.port, seat.size, False, timeout=limit)
     _wait_for_all(own, seat.size, _START_PATIENCE + seat.timeout, check)
     return own
+
+
+def _neighbours_check(store: Store, seat: Seat) -> Callable[[], None]:
+    """What raises where another of torchrun's processes on this machine has ended. A wait through
+    the store, which torchrun keeps, would not notice, and torchrun itself gives the others 30 s.
+    """
+    own = ProcessIdentity.of(os.getpid())
+    store.set(f"process/{seat.rank}", json.dumps([own.host, own.pid, own.start]))
+    found = {
+        rank: ProcessIdentity(*json.loads(store.get(f"process/{rank}")))
+        for rank in range(seat.size)
+        if rank != seat.rank
+    }
+    neighbours = {rank: process for rank, process in found.items() if process.is_here}
+
+    def check() -> None:
+        for rank, process in neighbours.items():
+            if not process.is_running:
+                what = f"rank {rank} of {seat.size} has ended"
+                hint = "see its own messages"
+                raise RlpytError("rank", what, where=f"pid {process.pid}", hint=hint)
+
+    return check
 
 
 def _wait_for_all(

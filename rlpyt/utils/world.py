@@ -1,5 +1,6 @@
 """The processes that learn together, as one of them sees it: who it is, and what it exchanges."""
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,12 +14,20 @@ from torch import Tensor
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.exchange import SharedExchange
 
-__all__ = ["KeyStore", "World", "is_exchange_error"]
+__all__ = ["KeyStore", "World", "is_exchange_error", "is_launched"]
 
 T = TypeVar("T")
 
+_LAUNCHED = frozenset({"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})  # set by torchrun
 _TICK = 0.02  # seconds between two looks whether the others have come
 _ROLL_CALL = 2.0  # seconds for the others to say that they are there, after an exchange has failed
+
+
+def is_launched() -> bool:
+    """Whether torchrun, or what sets the same variables, has started this process as one of a
+    group.
+    """
+    return os.environ.keys() >= _LAUNCHED
 
 
 def is_exchange_error(error: RuntimeError) -> bool:
@@ -186,8 +195,12 @@ class World:
         store.add(key, 1)
         deadline = time.monotonic() + seconds
         while store.add(key, 0) < self.size:
-            if self._check is not None:
-                self._check()
+            try:
+                if self._check is not None:
+                    self._check()
+            except RlpytError:
+                if store.add(key, 0) < self.size:  # else it came first, and has ended since
+                    raise
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not all have come within {seconds:g} s")
             time.sleep(_TICK)

@@ -1,8 +1,12 @@
 """SyncRl: several processes that sample each for itself and learn as one."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -21,6 +25,7 @@ from runner_fakes import (
     small_runner,
     train,
 )
+from torch.distributed import HashStore
 from world_runs import (
     OFTEN,
     as_sync,
@@ -37,11 +42,14 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.logging.run_state import read_run_state
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.evaluator import Evaluator
+from rlpyt.runners.ranks import Seat, _neighbours_check
 from rlpyt.runners.sync_rl import SyncRl
 from rlpyt.samplers.requests import send
 from rlpyt.samplers.role import Roles
 from rlpyt.samplers.serial import SerialSampler
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.processes import ProcessIdentity
+from rlpyt.utils.world import World
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
 CPU = torch.device("cpu")
@@ -336,6 +344,35 @@ def test_torchrun_says_how_many(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv(name, value)
     with pytest.raises(RlpytError, match="world_size=3, and torchrun has started 2"):
         as_sync(small_runner(), world_size=3).train()
+
+
+def test_a_neighbour_that_has_ended_is_noticed_in_a_wait():
+    """Under torchrun, whose store outlives the ranks."""
+    store, seat = HashStore(), Seat(rank=1, size=2, local_rank=1, port=None, timeout=60.0)
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE
+    ) as neighbour:
+        identity = ProcessIdentity.of(neighbour.pid)
+        store.set("process/0", json.dumps([identity.host, identity.pid, identity.start]))
+        check = _neighbours_check(store, seat)
+        check()
+        neighbour.kill()
+        start = time.monotonic()
+        with pytest.raises(RlpytError, match="rank 0 of 2 has ended") as caught:
+            World(1, 2, store=store, timeout=60.0, check=check).meet()
+    assert caught.value.where == f"pid {neighbour.pid}"
+    assert time.monotonic() - start < 10
+
+
+def test_who_has_come_may_end_before_the_others_have_seen_it():
+    store = HashStore()
+
+    def came_and_ended() -> None:
+        store.add("meeting/1", 1)
+        raise RlpytError("rank", "rank 0 of 2 has ended")
+
+    World(1, 2, store=store, check=came_and_ended).meet()
+    assert store.add("meeting/1", 0) == 2
 
 
 # --- ranks that differ --------------------------------------------------------------------------
