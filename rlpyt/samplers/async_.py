@@ -100,12 +100,14 @@ class SamplerProcess:
         self._params = SharedParams.allocate(agent.state_dict())
         self._role: Role = self._roles.start("sampler", serve_sampler, setup, torch_threads=1)
         self._role.send(self._params.block.layout, [self._params.block.fd])
+        self._params.block.close()  # what is mapped needs no descriptor
         handover = self._hear()
         block = SharedBlock(self._role.receive_fd(), handover.layout)
         self.buffer = DoubleBuffer(block)
         self._views = [half[:, self._columns] for half in self.buffer.halves]
         for learner in self._learners:
             learner.send(handover, [block.fd])
+        block.close()
 
     def plan(self) -> dict[str, Any]:
         """The sampler's own; how its batches are shared."""
