@@ -202,6 +202,20 @@ def test_resume_refuses_a_file_that_is_not_the_runs(tmp_path: Path, state: dict[
     assert (tmp_path / "progress.csv").read_bytes() == before
 
 
+def test_of_torchrun_s_processes_the_first_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A variable RANK that somebody else has set is none of its."""
+    monkeypatch.setenv("RANK", "1")
+    with logger_context(tmp_path, 0, "ppo", tensorboard=False, console=False) as logger:
+        assert logger is not None
+    for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with logger_context(tmp_path, 1, "ppo", tensorboard=False, console=False) as logger:
+        assert logger is None
+    monkeypatch.setenv("RANK", "0")
+    with logger_context(tmp_path, 2, "ppo", tensorboard=False, console=False) as logger:
+        assert logger is not None
+
+
 def test_a_second_run_never_erases_the_first(tmp_path: Path):
     with logger_context(tmp_path, 0, "ppo", tensorboard=False, console=False) as logger:
         logger.row({"a": 1}, 1)

@@ -2,6 +2,8 @@
 same whoever is faster.
 """
 
+import gc
+import os
 import random
 import time
 from collections.abc import Callable
@@ -98,6 +100,15 @@ def test_lockstep_is_the_run_in_one_process(variant: str, layout: str, tmp_path:
     run_dir = train(as_async(run_of(variant, layout), lockstep=True), tmp_path / "async")
     assert_learned_the_same(alone, run_dir)
     assert {row["Diagnostics/Lag0"] for row in read_rows(run_dir)} == {"1.0"}
+
+
+def test_nothing_is_left_open(tmp_path: Path):
+    left = []
+    for number in range(3):
+        train(as_async(small_runner(n_itr=1), lockstep=True), tmp_path / str(number))
+        gc.collect()
+        left.append(len(os.listdir("/dev/fd")))
+    assert left[2] <= left[1] <= left[0] + 2  # the first may have started the fork server
 
 
 @pytest.mark.parametrize("settings", [{}, slow({"algo": "sac", "continuous": True})], ids=str)
