@@ -67,8 +67,8 @@ class BackgroundWriter:
         return self._future is not None and not self._future.done()
 
     def start(self, snapshot: Snapshot, label: Label, *, wait: bool = False) -> None:
-        """Begin to write, or ``wait`` for it too; what is changed from now on is no part of it. How
-        the one before has ended, was asked.
+        """Begin to write ``snapshot``; ``wait`` until it is written, if asked to. What changes in
+        the state from now on is no part of it. The :meth:`result` of the one before has been taken.
         """
         assert self._future is None, "one at a time"
         if wait or not self._has_room(snapshot):

@@ -13,7 +13,7 @@ __all__ = ["Snapshot"]
 
 
 def _go_on() -> None:
-    """Nothing is to be looked at."""
+    """No reason to stop writing."""
 
 
 @final
@@ -23,7 +23,7 @@ class Snapshot:
 
     arrays: Mapping[str, Tensor]  # share the state's memory, until they are copied
     skeleton: Json
-    look: Callable[[], None] = _go_on  # called between two pieces of it that are written
+    look: Callable[[], None] = _go_on  # called before each piece is written; raises to give up
 
     @classmethod
     def of(cls, state: Any) -> Self:

@@ -1,5 +1,6 @@
-"""``lineage.json`` of a run directory: what a run is besides its settings from the start on: a fork
-of another, gone back to an earlier checkpoint, or continued with other settings.
+"""``lineage.json`` of a run directory: what has happened to the run that its settings do not tell.
+It was forked from another, went back to an earlier checkpoint, or was continued with other
+settings.
 """
 
 from datetime import UTC, datetime

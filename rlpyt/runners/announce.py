@@ -58,7 +58,7 @@ def announce(
     itr: int,
     origin: Origin | None = None,
 ) -> None:
-    """What is to be learned, where and by whom, for people."""
+    """Tell people what is learned, on which device, into which directory, and by whom."""
     env = env_name(EnvConfig.of(runner.sampler.env).id)
     what = f"{type(runner.algo).__name__} on {env}: {runner.n_steps:,} steps, seed {runner.seed}"
     logger.text(f"{what}, {runner.agent.device}, into {logger.run_dir}", itr)

@@ -26,9 +26,9 @@ _ROOM_FOR_ROWS = 2**16  # bytes of text: values and episodes that wait for a row
 
 @final
 class RunCheckpoints:
-    """All processes of a run save their parts at the same iteration. One alone goes on while its
-    part is written; several wait, for the first one's part makes those of the others count, and
-    comes last.
+    """All processes of a run save their parts at the same iteration. A process that is alone goes
+    on while its part is written. Several wait: the first one's part, without which those of the
+    others do not count, is written last.
     """
 
     def __init__(self, runner: BaseRunner, world: World, logger: Logger | None) -> None:

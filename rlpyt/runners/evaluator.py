@@ -78,7 +78,7 @@ class Evaluator:
         Where an environment raises, all are made anew, and other seeds chosen. After ``max_tries``
         there is a warning, and no episode: training can go on.
 
-        Warns of episodes that ``max_steps`` has cut short: they are not among them.
+        Warns of episodes that ``max_steps`` has cut short: they are not returned.
 
         Raises:
             RlpytError: where a process that training needs is lost.

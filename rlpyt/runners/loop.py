@@ -52,7 +52,7 @@ class TrainingLoop:
     ) -> None:
         """``batch_spec`` is of the batches that ``source`` gives here, ``eval_sampler`` steps the
         environments of evaluations, ``device`` is where to learn: by default as in ``runner``.
-        Errors are told as ``watch`` has them, around all that is done.
+        ``watch`` is a context around the whole run, which may replace an error by its cause.
         """
         self._runner, self._source = runner, source
         self._world = world or World()

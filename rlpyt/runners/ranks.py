@@ -240,8 +240,8 @@ def receive_ends(pipe: Connection, size: int) -> ExchangeEnds | None:
 
 @contextmanager
 def watched(roles: Roles) -> Iterator[None]:
-    """Inside, an error by which this process notices that another has gone becomes what became of
-    the other.
+    """Inside, an error that only says that another process has gone is replaced by the error that
+    says why.
     """
     try:
         yield

@@ -70,7 +70,7 @@ class RunRecords:
         self._row_clock = time.perf_counter()
 
     def add(self, trajs: Sequence[TrajInfo], opt_info: OptInfo, learner_time: float = 0.0) -> None:
-        """Take in one iteration, of whose time the learner took so many seconds."""
+        """Take in one iteration, of which the learner took ``learner_time`` seconds."""
         self._row_learner_time += learner_time
         self._take([traj.columns() for traj in trajs])
         for name, values in opt_info.items():

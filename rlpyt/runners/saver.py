@@ -25,8 +25,9 @@ class RunSaver:
     """Saves after every ``interval`` iterations; by default at each log row, as far as that costs
     under 2 % of the time.
 
-    In the ``background`` the run goes on while a copy of its state is written: what it costs is the
-    time to copy, and the processor's to write. How that ended is told at a later look.
+    In the ``background``, the run goes on while a copy of its state is written: the cost is the
+    time that the copy takes, and the processor time of the writing. A failure of the writing is
+    reported by a later call.
     """
 
     def __init__(
@@ -67,8 +68,8 @@ class RunSaver:
         return itr % self._log_interval == 0 and waited >= _COST * self._cost
 
     def save(self, state: Any, itr: int, cum_steps: int, score: float, *, needed: bool) -> None:
-        """Save one checkpoint, once the one before is written; ``score`` chooses the best. Waits
-        for it where it is ``needed``: the run ends with it.
+        """Save one checkpoint, once the one before is written; ``score`` chooses the best. Where it
+        is ``needed``, because the run ends with it, wait until it is written.
 
         Raises:
             RlpytError: where one could not be written and is ``needed``, or was the third in a row;

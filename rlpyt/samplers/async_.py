@@ -74,7 +74,7 @@ class SamplerProcess:
         self._arrived: _Batch | None = None
         self._is_idle = False  # the process has replied to everything
         self._wait = 0.0  # seconds
-        self._lags = [0, 0]  # batches by how many iterations old their parameters were
+        self._lags = [0, 0]  # [n]: batches sampled with parameters that were n iterations old
 
     def initialize(
         self,
@@ -118,8 +118,9 @@ class SamplerProcess:
         return {**plan, "text": "; ".join(filter(None, [text, plan.get("text")]))}
 
     def obtain_samples(self, itr: int) -> tuple[Samples, list[TrajInfo]]:
-        """The process's columns of the batch of ``itr``, [T, B], overwritten by the next call but
-        one; and the episodes that ended in it. The next batch is on its way then.
+        """The columns of the batch of ``itr`` that this process learns from, [T, B]; and the
+        episodes that ended in the batch. The columns are overwritten by the call after the next.
+        Unless in lockstep, the collection of the next batch has begun.
         """
         if self._requested is None and self._arrived is None:
             self._request(itr, itr)

@@ -146,7 +146,7 @@ class BaseSampler(ABC):
 
     @abstractmethod
     def give_up(self, failed: BatchCollector | None) -> None:
-        """Have done with a collector whose environments have raised, for the others to go on; None
+        """Drop a collector whose environments have raised, so that the other ones can go on; None
         stands for one that could not be opened.
 
         Raises:
@@ -169,7 +169,7 @@ class BaseSampler(ABC):
     ) -> None:
         """Bind the (initialised) agent; make the environments, global indices from ``rank * B``,
         and start an episode in each. A running sampler is shut down first, and with it what
-        evaluators have opened. With it ``n_ranks`` samplers in all run at the same time.
+        evaluators have opened. ``n_ranks`` samplers, of which this is one, run at the same time.
         """
         if self._collector is not None:
             self.shutdown()

@@ -104,4 +104,4 @@ class SamplerTimes:
     worker_act: float = 0.0  # workers: inference
     busy: tuple[float, ...] = ()  # each worker's seconds of work
     restarts: int = 0  # workers replaced
-    lags: tuple[int, ...] = ()  # batches by how many iterations old their parameters were
+    lags: tuple[int, ...] = ()  # [n]: batches sampled with parameters n iterations old

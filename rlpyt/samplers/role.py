@@ -201,9 +201,10 @@ class Roles:
             role.check_alive()
 
     def explain(self, error: RlpytError, patience: float) -> RlpytError:
-        """What lies behind ``error``, with which this process noticed that another has gone: what
-        the other says, or how it ended. Where all that does not just say the same: ``error``, with
-        the stacks of those who say nothing.
+        """The cause of ``error``, by which this process has noticed that another has gone: the
+        first error of another code that a process reports, or its death. Where none comes within
+        ``patience`` seconds: ``error`` itself, with the stacks of the processes that reported
+        nothing.
         """
         deadline = time.monotonic() + patience
         silent = list(self._roles)
@@ -231,8 +232,8 @@ class Roles:
             kill_group(role.pid)
 
     def close(self) -> None:
-        """End them all: by themselves where they listen, for which there is less time where an
-        error is on its way. Where none is, raise what they fail with then.
+        """End all processes. Those that listen end by themselves; they have less time for it where
+        an error is on its way. Where none is, raise what they fail with at their end.
         """
         hurried = sys.exception() is not None
         for role in self._roles:

@@ -58,15 +58,15 @@ class SharedExchange:
     Each process writes its numbers into its slot, tells the others by a byte through a socket, and
     waits for theirs; then it adds up all slots, in the order of ranks: results are equal to the
     last bit everywhere. Large sums of more than two processes are shared out: each adds up its
-    slice, and all take the slices after another wait. Slots are used by turns, so that nobody
-    writes to what another still reads: whoever is at the exchange after the next knows by the next
-    one's bytes that all are through with this one's slots.
+    slice, and all take the slices after another wait. Each process has two slots, used in turn, so
+    that nobody writes to what another still reads: whoever begins the exchange after the next has
+    received the next one's byte from every process, and so each has finished reading this one's.
 
     The bytes keep memory in order, on every processor: what was written before one is sent is there
     for whoever has received it, as both take the socket's lock in the kernel. No name exists that
     could be left behind, and a process that ends, however it does, is known at once by its sockets.
-    A wait looks for a moment, then sleeps. It does not yield: Linux counts that as a whole slice of
-    time used up, so that a machine which does other work too would hardly come back.
+    A wait looks for a moment, then sleeps. It does not yield the processor: Linux counts a time
+    slice as used up then, and on a machine that does other work the process would rarely run.
 
     Raises, in every exchange:
         RuntimeError: where another process has gone.

@@ -68,8 +68,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 @contextmanager
 def at_second_signal(action: Callable[[], None]) -> Iterator[None]:
-    """Inside, a second SIGINT or SIGTERM does ``action`` at once, in another thread: handlers come
-    to nothing while the main thread waits in compiled code, for another process say, which
+    """Inside, a second SIGINT or SIGTERM does ``action`` at once, in another thread: Python's own
+    handlers do not run while the main thread waits in compiled code, say for another process that
     ``action`` should end.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -16,8 +16,9 @@ def keep_freed_memory() -> bool:
 
     Every gradient step allocates the same activations and gradients, a few MB each. By default such
     memory goes back to the system when it is freed, and comes anew page by page, each page zeroed:
-    a tenth of a convolutional network's update, and half of it in virtual machines whose pages are
-    dear. Arrays of 256 MiB and more, such as a replay's, still get and return memory of their own.
+    a tenth of a convolutional network's update, and half of it in virtual machines where new pages
+    cost more. Arrays of 256 MiB and more, such as a replay's, still get and return memory of their
+    own.
 
     For the whole process, and for good. Returns whether there was such an allocator.
     """

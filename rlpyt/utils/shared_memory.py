@@ -39,7 +39,7 @@ class SharedBlock:
     """Zeroed memory that several processes see, and the tree of tensors laid out in it.
 
     ``layout`` is the tree with a :class:`LeafSpec` for each leaf; it pickles. Another process
-    attaches with the descriptor and the layout: ``SharedBlock.attach(fd, layout)``.
+    attaches with the descriptor and the layout: ``SharedBlock(fd, layout)``.
     """
 
     def __init__(self, fd: int, layout: Any) -> None:
