@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, final
 
 from rlpyt.logging.files import write_atomic
 from rlpyt.logging.run_state import read_run_state
-from rlpyt.logging.tensorboard import scalar_tag
+from rlpyt.logging.statistics import scalar_tag
 
 __all__ = ["RemoteSink", "RunLabel", "Service", "SinkRecords"]
 

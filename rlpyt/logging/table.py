@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rlpyt.logging.statistics import STATISTICS
+from rlpyt.logging.statistics import STATISTICS, split_statistic
 
 __all__ = ["format_number", "metrics_table"]
 
@@ -80,7 +80,6 @@ def _by_quantity(values: Mapping[str, float]) -> dict[str, dict[str, str]]:
     """``{"ReturnAverage": 1.0}`` as ``{"Return": {"Average": "1"}}``; plain numbers as averages."""
     quantities: dict[str, dict[str, str]] = {}
     for name, value in values.items():
-        statistic = next((key for key in STATISTICS if name.endswith(key) and name != key), None)
-        quantity = name.removesuffix(statistic) if statistic else name
+        quantity, statistic = split_statistic(name)
         quantities.setdefault(quantity, {})[statistic or STATISTICS[0]] = format_number(value)
     return quantities

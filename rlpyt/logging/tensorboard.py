@@ -6,21 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from rlpyt.logging.statistics import STATISTICS
+from rlpyt.logging.statistics import scalar_tag
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["TensorBoardSink", "scalar_tag"]
-
-
-def scalar_tag(column: str) -> str:
-    """The tag of a CSV column: ``ReturnAverage`` → ``Return/Average``, a group per quantity."""
-    for statistic in STATISTICS:
-        quantity = column.removesuffix(statistic)
-        if quantity not in ("", column) and "/" not in column:
-            return f"{quantity}/{statistic}"
-    return column
+__all__ = ["TensorBoardSink"]
 
 
 @final

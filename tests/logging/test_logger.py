@@ -20,9 +20,8 @@ from warm_python import start
 from rlpyt.logging import files
 from rlpyt.logging.context import default_log_dir, logger_context
 from rlpyt.logging.logger import Logger
-from rlpyt.logging.statistics import five_statistics
+from rlpyt.logging.statistics import five_statistics, scalar_tag
 from rlpyt.logging.table import format_number
-from rlpyt.logging.tensorboard import scalar_tag
 from rlpyt.utils.config import config_dict
 from rlpyt.utils.errors import RlpytError
 

@@ -15,7 +15,7 @@ from rlpyt.agents.pg import PgAgent
 from rlpyt.algos.dqn import DQN
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.logging.context import logger_context
-from rlpyt.logging.tensorboard import scalar_tag
+from rlpyt.logging.statistics import scalar_tag
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.runners.async_rl import AsyncRl
 from rlpyt.runners.base import BaseRunner
