@@ -27,8 +27,8 @@ class KeyDoorGrid(gymnasium.Env[Any, Any]):
     So does the clock, after ``8 * size`` steps, which is part of the task.
 
     Seen are the 3 x 3 cells around the agent (wall, floor of four colours that were drawn by
-    ``layout_seed``, keys, door), whether it carries a key, not which, and in the first step the
-    cue. Actions: up, down, left, right. With memory the best mean return is 1; without it 0.5.
+    ``layout_seed``, keys, door), which key it carries, and in the first step the cue. Actions: up,
+    down, left, right. With memory the best mean return is 1; without it 0.5.
 
     On the command line: ``rlpyt.envs:KeyDoorGrid``, or ``rlpyt.envs.key_door:KeyDoorGrid``.
 
@@ -41,7 +41,7 @@ class KeyDoorGrid(gymnasium.Env[Any, Any]):
         if size < 3:
             what = f"size={size} must be at least 3"
             raise RlpytError("env", what, where="KeyDoorGrid", hint="use 5, say")
-        self.observation_space = spaces.Box(0.0, 1.0, (9 * _N_KINDS + 3,), np.float32)
+        self.observation_space = spaces.Box(0.0, 1.0, (9 * _N_KINDS + 4,), np.float32)
         self.action_space = spaces.Discrete(len(_MOVES))
         self.size = size
         floor = np.random.default_rng(layout_seed).integers(_N_COLORS, size=(2 * size + 1, size))
@@ -86,6 +86,6 @@ class KeyDoorGrid(gymnasium.Env[Any, Any]):
         window = self._grid[row - 1 : row + 2, column - 1 : column + 2]
         cues = np.zeros(2, np.float32)
         cues[self._cue] = float(cue)
-        carries = np.array([self._key >= 0], np.float32)
+        carries = np.array([self._key == 0, self._key == 1], np.float32)
         kinds = np.eye(_N_KINDS, dtype=np.float32)[window]
         return np.concatenate([kinds.ravel(), carries, cues])

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from family_fakes import FamilyLearner, agent_for, algorithm
+from family_fakes import FamilyLearner, after_three_family_updates, agent_for, algorithm
 from q_fakes import DISCOUNT
 from toy_envs import CPU, copied
 
 from rlpyt.agents.base import Exploration
 from rlpyt.agents.dqn import DqnAgent
 from rlpyt.algos.dqn import agent57_losses
+from rlpyt.algos.dqn.armed_replay import cross_mixed
 from rlpyt.data import AgentInputs, BatchSpec
 from rlpyt.models.armed_q import Armed
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.rewards.samples import samples_of
+from rlpyt.utils.buffer import leaves
 from rlpyt.utils.errors import RlpytError
 
 LAMBDA = 0.8
@@ -154,6 +156,32 @@ def test_agent57s_loss_has_both_streams() -> None:
         assert found.loss[n].item() == pytest.approx(loss / (3 - n))
         expected = 0.25 * max(errors) + 0.75 * sum(errors) / (3 - n)
         assert found.priority[n].item() == pytest.approx(expected)
+
+
+def test_a_share_of_the_sequences_is_learned_from_for_other_arms() -> None:
+    learner = learner_of("ngu")
+    learner.fill(12)
+    batch = learner.algo.replay.sample_sequences(400)
+    n_arms = learner.agent.n_arms
+
+    assert cross_mixed(batch, n_arms, 0.0, np.random.default_rng(0)) is batch
+
+    every = cross_mixed(batch, n_arms, 1.0, np.random.default_rng(0))
+    assert (every.observation.arm == every.observation.arm[0]).all()  # one for a whole sequence
+    counts = torch.bincount(every.observation.arm[0], minlength=n_arms)
+    assert (counts - 400 / n_arms).abs().max() < 4 * math.sqrt(400 / n_arms)
+
+    half = cross_mixed(batch, n_arms, 0.5, np.random.default_rng(0))
+    other = (half.observation.arm != batch.observation.arm).any(0).double().mean().item()
+    assert 0.5 * (1 - 1 / n_arms) == pytest.approx(other, abs=0.1)
+    rest = half._replace(observation=half.observation._replace(arm=batch.observation.arm))
+    assert all(torch.equal(a, b) for a, b in zip(leaves(rest), leaves(batch), strict=True))
+
+
+@pytest.mark.parametrize("name", ["ngu", "agent57"])
+def test_cross_mixture_changes_what_is_learned(name: str) -> None:
+    own, mixed = (after_three_family_updates(name, {"cross_mixture": x}) for x in (0.0, 1.0))
+    assert own["opt_info"]["loss"] != mixed["opt_info"]["loss"]
 
 
 @pytest.mark.parametrize("name", ["ngu", "agent57"])

@@ -23,6 +23,7 @@ __all__ = [
     "RetraceSteps",
     "Unrolled",
     "armed_inputs",
+    "cross_mixed",
     "recorded",
     "recorded_spaces",
     "retrace_target",
@@ -67,6 +68,21 @@ def armed_inputs(batch: ReplaySequences) -> AgentInputs:
     """What the network saw, [L, N, ...]."""
     seen = batch.observation
     return batch.agent_inputs._replace(observation=Armed(seen.arm, seen.observation))
+
+
+def cross_mixed(
+    batch: ReplaySequences, n_arms: int, share: float, rng: np.random.Generator
+) -> ReplaySequences:
+    """``batch`` with about ``share`` of its sequences given to arms drawn evenly, so that arms that
+    seek reward learn from what arms that seek novelty found: the cross mixture ratio of NGU.
+    """
+    if share == 0.0:
+        return batch
+    seen, device = batch.observation, batch.action.device
+    n = batch.action.shape[1]
+    drawn = torch.from_numpy(rng.integers(n_arms, size=n)).to(device)
+    given = torch.from_numpy(rng.random(n) < share).to(device)
+    return batch._replace(observation=seen._replace(arm=torch.where(given, drawn, seen.arm)))
 
 
 class RetraceSteps(NamedTuple):

@@ -18,6 +18,7 @@ from rlpyt.algos.dqn.armed_replay import (
     RetraceSteps,
     Unrolled,
     armed_inputs,
+    cross_mixed,
     recorded,
     recorded_spaces,
 )
@@ -37,12 +38,22 @@ from rlpyt.rewards import ngu as novelty
 from rlpyt.rewards.samples import samples_of
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
-from rlpyt.utils.seed import Stream, seed_int
+from rlpyt.utils.seed import (
+    Stream,
+    generator,
+    generator_state,
+    load_generator_state,
+    seed_int,
+)
 from rlpyt.utils.world import World
 
 __all__ = ["FamilyAlgorithm"]
 
-_RANGES = {**Q_RANGES, "discount_min": (0.0, 1.0), "retrace_lambda": (0.0, 1.0)}
+_UNIT = (0.0, 1.0)
+_RANGES = {**Q_RANGES, "discount_min": _UNIT, "retrace_lambda": _UNIT, "cross_mixture": _UNIT}
+_MIXTURE_STREAM = (
+    3  # of Stream.ALGO; 0 and 1 are the algorithms' and their replays', 2 the bandits'
+)
 
 
 def _replay() -> ReplayBuffer:
@@ -77,6 +88,7 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
     min_steps_learn: int = 6_250 * 80  # environment steps; the papers count sequences
     replay_ratio: float = 1.0  # transitions learned from for each environment step
     retrace_lambda: float = 0.95  # λ
+    cross_mixture: float = 0.0  # of the sequences, learned from for another arm than played them
     learning_rate: float = 1e-4
     learning_rate_schedule: Schedule = "constant"
     target_update_interval: int = 1_500  # gradient steps
@@ -138,6 +150,7 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         )
         self.reward = self._build_reward(batch_spec.B, seed)
         self._gradient = gradient_step(self, self.agent.model, self._loss, world=self._world)
+        self._rng = generator(seed, Stream.ALGO, _MIXTURE_STREAM, *self._world.keys)
         self.target: ArmedQModel = deepcopy(self.agent.model).requires_grad_(False)
         self._target_update = TargetUpdate(self.target, self.agent.model)
         self._updates = 0
@@ -191,7 +204,8 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         learning_rate = scheduled(self.learning_rate, self.learning_rate_schedule, itr, self._n_itr)
         infos, norms = [], []
         for batch in self._loop.batches(itr, recorded(samples, intrinsic)):
-            (info, priority), norm = self._gradient.step(learning_rate, batch)
+            learned = cross_mixed(batch, self.agent.n_arms, self.cross_mixture, self._rng)
+            (info, priority), norm = self._gradient.step(learning_rate, learned)
             if self.replay.prioritized is not None:
                 self.replay.update_priorities(batch.indices, priority)
             self._updates += 1
@@ -228,6 +242,7 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
             "reward": self.reward.state_dict(),
             "arms": self.arm_state(),
             "updates": self._updates,
+            "mixture": generator_state(self._rng),
             **self._loop.state_dict(),
         }
 
@@ -239,3 +254,4 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         self.load_arm_state(state["arms"])
         self._loop.load_state_dict(state)
         self._updates = state["updates"]
+        load_generator_state(self._rng, state["mixture"])
