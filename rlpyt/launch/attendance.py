@@ -23,6 +23,8 @@ Do: TypeAlias = Callable[..., sqlite3.Cursor]
 """Executes a statement of a transaction."""
 
 Wait: TypeAlias = Callable[[RlpytError], None]
+"""Waits a moment for room on the disk, or raises the error that there is none."""
+
 Result = TypeVar("Result")
 
 SILENCE = 90.0
