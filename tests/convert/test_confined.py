@@ -14,12 +14,15 @@ from rlpyt.convert import child, confined
 from rlpyt.convert.confined import read_confined
 from rlpyt.utils.errors import RlpytError
 
+_SPACES = ("ipc", "mnt", "net", "pid", "user")
 _TRY = """
-import ctypes, os, socket
+import ctypes, errno, os, socket
 result = {{}}
 def attempt(name, action):
     try:
         action()
+    except MemoryError:
+        result[name] = errno.ENOMEM
     except (OSError, AttributeError) as error:
         result[name] = error.errno
     else:
@@ -39,6 +42,11 @@ attempt("remount", lambda: call("mount", b"none", b"/", None, 0x20 | 0x1000, Non
 def again():
     call("unshare", 0x10000000 | 0x20000)
     call("mount", b"none", b"/", None, 0x20 | 0x1000, None)
+attempt("memory", lambda: bytearray({memory}))  # never touched: it takes none where it is allowed
+attempt("fill the disk", lambda: [os.write(2, bytes(2**20)) for _ in range(64)])
+for kind in {spaces}:
+    place = "/proc/self/ns/" + kind
+    result["space of " + kind] = os.stat(place).st_ino if os.path.exists(place) else 0
 result["processes"] = sum(name.isdecimal() for name in os.listdir("/proc"))
 result["secrets"] = sum("SECRET" in name for name in os.environ)
 attempt("remount in a namespace of its own", again)
@@ -90,11 +98,15 @@ def test_code_that_is_let_run_reaches_nothing(
     monkeypatch.setenv("A_SECRET", "x")
     theirs = tmp_path / "theirs"
     theirs.write_text("x")
-    code = _TRY.format(folder=str(tmp_path), pid=os.getpid())
+    memory = confined._LEAST_MEMORY + 2**30
+    code = _TRY.format(folder=str(tmp_path), pid=os.getpid(), memory=memory, spaces=_SPACES)
     path = save_payload(tmp_path / "a.pt", code, w=torch.ones(2))
     found = read_confined(path, run_code=True)
     result = {name.removeprefix("payload/"): number for name, number in found.numbers.items()}
-    read_only, not_permitted, no_process = 30, 1, 3
+    for kind in _SPACES:
+        ours = os.stat(f"/proc/self/ns/{kind}").st_ino
+        assert result.pop(f"space of {kind}") != ours, kind
+    read_only, not_permitted, no_process, no_memory, too_large = 30, 1, 3, 12, 27
     assert result.pop("processes") <= 1
     assert result == {
         "write": read_only,
@@ -107,6 +119,8 @@ def test_code_that_is_let_run_reaches_nothing(
         "remount": not_permitted,
         "remount in a namespace of its own": not_permitted,
         "secrets": 0,
+        "memory": no_memory,
+        "fill the disk": too_large,
     }
     assert theirs.read_text() == "x"
     assert torch.equal(found.tensors["w"], torch.ones(2))  # what was asked for

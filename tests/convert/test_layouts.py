@@ -88,7 +88,8 @@ SB3: dict[str, tuple[str, dict[str, Any]]] = {
     "A2C": ("Pendulum-v1", {"policy_kwargs": {"net_arch": [24, 16]}}),
     "DQN": ("CartPole-v1", {"learning_starts": 8}),
     "SAC": ("Pendulum-v1", {"learning_starts": 8, "policy_kwargs": {"net_arch": [32, 24]}}),
-    "TD3": ("Pendulum-v1", {"learning_starts": 8, "policy_kwargs": {"net_arch": [32, 24]}}),
+    # Square: weights that are not transposed fit as well, only values tell.
+    "TD3": ("Pendulum-v1", {"learning_starts": 8, "policy_kwargs": {"net_arch": [24, 24]}}),
     "DDPG": ("Pendulum-v1", {"learning_starts": 8, "policy_kwargs": {"net_arch": [32, 24]}}),
 }
 
