@@ -47,6 +47,10 @@ attempt("fill the disk", lambda: [os.write(2, bytes(2**20)) for _ in range(64)])
 for kind in {spaces}:
     place = "/proc/self/ns/" + kind
     result["space of " + kind] = os.stat(place).st_ino if os.path.exists(place) else 0
+if os.path.exists("/proc/self/status"):
+    lines = open("/proc/self/status").read().splitlines()
+    rights = [line.split() for line in lines if line.startswith("Cap")]
+    result["rights"] = sum(int(bits, 16) for name, bits in rights)
 result["processes"] = sum(name.isdecimal() for name in os.listdir("/proc"))
 result["secrets"] = sum("SECRET" in name for name in os.environ)
 attempt("remount in a namespace of its own", again)
@@ -108,6 +112,7 @@ def test_code_that_is_let_run_reaches_nothing(
         assert result.pop(f"space of {kind}") != ours, kind
     read_only, not_permitted, no_process, no_memory, too_large = 30, 1, 3, 12, 27
     assert result.pop("processes") <= 1
+    assert not result.pop("rights", 0)  # of any set of capabilities, the bounding one too
     assert result == {
         "write": read_only,
         "link": read_only,
