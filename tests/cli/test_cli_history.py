@@ -196,6 +196,15 @@ def test_a_fork_has_other_settings_and_says_where_it_is_from(rlpyt, run, made):
     assert saved(Path("newer")) == [7]
 
 
+def test_a_fork_that_is_not_trained_holds_what_was_until_then(rlpyt, run, made):
+    assert rlpyt("fork", str(run), "--itr", "4", "--out", "new", "--no-train", *QUIET).code == 0
+    new = Path("new")
+    assert saved(new) == [4]
+    assert rows(new) == rows(made)[:4]
+    assert read_run_state(new) == "paused"
+    assert (new / "provenance.json").read_bytes() == (made / "provenance.json").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

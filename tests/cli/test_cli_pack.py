@@ -1,6 +1,7 @@
 """A run directory as one archive, and back: the same files, or a reason and nothing."""
 
 import json
+import struct
 import zipfile
 from pathlib import Path
 
@@ -81,6 +82,27 @@ def test_what_is_not_as_it_was_packed(
     result = rlpyt("unpack", "run.zip", "back")
     assert what in result.error
     assert {each.name for each in tmp_path.iterdir()} == {"run", "run.zip"}
+
+
+@pytest.mark.faults("F38")
+def test_a_change_that_keeps_the_size(rlpyt, run_dir: Path, tmp_path: Path) -> None:
+    assert rlpyt("pack", run_dir, "run.zip").code == 0
+    settings = (run_dir / "params.json").read_bytes().replace(b"CartPole", b"os:abort")
+    changed(Path("run.zip"), **{"params.json": settings})
+    assert "'params.json' is damaged: SHA-256" in rlpyt("unpack", "run.zip", "back").error
+    assert {each.name for each in tmp_path.iterdir()} == {"run", "run.zip"}
+
+
+@pytest.mark.faults("F38")
+def test_how_much_there_may_be_is_an_option(rlpyt, run_dir: Path) -> None:
+    """By what the archive says of itself."""
+    assert rlpyt("pack", run_dir, "run.zip").code == 0
+    data = bytearray(Path("run.zip").read_bytes())
+    struct.pack_into("<I", data, data.find(b"PK\1\2") + 24, 3 * 2**30)
+    Path("run.zip").write_bytes(data)
+    told = [rlpyt("unpack", "run.zip", "back", "--max-gib", n).error for n in ("2", "4")]
+    assert f"more than {2 * 2**30} bytes in all" in told[0]
+    assert "more than 200 for one" in told[1]
 
 
 def test_code_that_the_settings_name_is_told(rlpyt, run_dir: Path) -> None:

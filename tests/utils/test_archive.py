@@ -2,16 +2,20 @@
 
 import gzip
 import io
+import random
 import struct
 import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rlpyt.utils import archive
 from rlpyt.utils.archive import ArchiveLimits, extract_archive
+from rlpyt.utils.archive_entries import Entry
 from rlpyt.utils.errors import RlpytError
 
 pytestmark = pytest.mark.faults("F38")
@@ -20,10 +24,10 @@ Entries = list[tuple[str | zipfile.ZipInfo, bytes]]
 
 
 def make_zip(path: Path, entries: Entries, packing: int = zipfile.ZIP_STORED) -> Path:
-    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", packing) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", packing) as packed:
         warnings.simplefilter("ignore")  # of duplicate names
         for name, content in entries:
-            archive.writestr(name, content)
+            packed.writestr(name, content)
     return path
 
 
@@ -34,9 +38,9 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int =
 
 
 def make_tar(path: Path, members: list[tarfile.TarInfo], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:
+    with tarfile.open(path, mode) as packed:
         for info in members:
-            archive.addfile(info, io.BytesIO(b"x" * info.size))
+            packed.addfile(info, io.BytesIO(b"x" * info.size))
     return path
 
 
@@ -120,6 +124,12 @@ def test_links_and_devices_in_a_tar(here: Path, problem: str) -> None:
     assert problem in refused(make_tar(here / "a.tar", [member("b"), LINKS[problem]]))
 
 
+def test_a_file_with_holes_in_a_tar(here: Path) -> None:
+    """Of which a few bytes of the archive make as much as one likes."""
+    path = make_tar(here / "a.tar", [member("a", tarfile.GNUTYPE_SPARSE)])
+    assert "a special file" in refused(path)
+
+
 @pytest.mark.parametrize(("mode", "problem"), [(0o120777, "symbolic"), (0o010644, "special")])
 def test_links_and_devices_in_a_zip(here: Path, mode: int, problem: str) -> None:
     info = zipfile.ZipInfo("a")
@@ -155,6 +165,22 @@ def test_a_bomb_in_a_zip(here: Path) -> None:
     assert "'bomb'" in what
     assert "more than 200 for one" in what
     extract_archive(path, here / "out", ArchiveLimits(ratio=2000))  # the limit is what refuses it
+
+
+def test_a_bomb_beside_what_does_not_pack(here: Path) -> None:
+    """All in all it is no bomb."""
+    noise = random.Random(0).randbytes(2**17)
+    entries: Entries = [("noise", noise), ("bomb", bytes(8 * 2**20))]
+    path = make_zip(here / "a.zip", entries, zipfile.ZIP_DEFLATED)
+    assert 100 * path.stat().st_size > 8 * 2**20
+    assert "entry 'bomb': 8388608 bytes out of" in refused(path)
+
+
+def test_many_little_bombs(here: Path) -> None:
+    """Each of them within the first MiB, which is free."""
+    entries: Entries = [(f"a{n}", bytes(2**20 - 1)) for n in range(20)]
+    path = make_zip(here / "a.zip", entries, zipfile.ZIP_DEFLATED)
+    assert f"bytes out of {path.stat().st_size}, more than 200 for one" in refused(path)
 
 
 @pytest.mark.parametrize("where", ["content", "header"])
@@ -229,6 +255,33 @@ def test_an_entry_that_is_longer_than_it_says(here: Path) -> None:
     assert "'a' is damaged" in refused(path)
 
 
+def test_an_entry_that_is_shorter_than_it_says(here: Path) -> None:
+    """Whose checksum is right."""
+    path = make_zip(here / "a.zip", [("a", b"x" * 3000)], zipfile.ZIP_DEFLATED)
+    data = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        struct.pack_into("<I", data, data.find(mark) + offset, 5000)
+    path.write_bytes(data)
+    assert "'a' is 2000 bytes shorter than it says" in refused(path)
+
+
+def test_what_a_library_reads_beyond_the_size_is_not_written(here: Path) -> None:
+    """Python's zipfile does not."""
+    with pytest.raises(RlpytError, match="longer than the 10 bytes it says"):
+        archive._write(here, here, Entry("a", 10, None, False, ""), io.BytesIO(b"x" * 11))
+    assert (here / "a").read_bytes() == b""
+
+
+def test_what_only_some_can_read(here: Path) -> None:
+    path = make_zip(here / "a.zip", [("a", b"x")], zipfile.ZIP_BZIP2)
+    assert "packed by method 12, not stored or deflated" in refused(path)
+    path = make_zip(here / "a.zip", [("a", b"x")])
+    data = bytearray(path.read_bytes())
+    data[data.find(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    assert "entry 'a' is refused: encrypted" in refused(path)
+
+
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda data: data[: len(data) // 2],
     "flipped": lambda data: data[:40] + bytes([data[40] ^ 0xFF]) + data[41:],
@@ -245,6 +298,22 @@ def test_damaged_archives(here: Path, kind: str, damage: str) -> None:
         make_tar(path, [member("a", size=5000)], f"w:{kind.partition('.')[2]}")
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
     refused(path)
+
+
+def test_a_tar_that_is_another_one_by_the_second_look(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_tar(here / "a.tar", [member("good")])
+    other = make_tar(here / "b.tar", [member("../x")])
+    harmful, look = other.read_bytes(), archive.check_entries
+    other.unlink()
+
+    def look_and_change(*args: Any) -> None:
+        look(*args)
+        path.write_bytes(harmful)
+
+    monkeypatch.setattr(archive, "check_entries", look_and_change)
+    assert "leads out" in refused(path)
 
 
 def test_what_is_no_archive(here: Path) -> None:
