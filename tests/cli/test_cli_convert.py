@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.cli.init_from import with_init
 from rlpyt.cli.rundir import load_runner
 from rlpyt.logging.run_state import read_run_state
@@ -54,6 +55,28 @@ def test_a_converted_run_is_evaluated_and_started_from(rlpyt, tmp_path: Path) ->
     )
     assert "holds parameters alone" in rlpyt("resume", run_dir).error
     assert "already holds a run" in rlpyt(*words, "--out", "run").error
+
+
+def test_critics_are_kept_in_the_checkpoint(rlpyt, tmp_path: Path) -> None:
+    """Of DDPG's params.pkl of rlpyt 0.1."""
+    tensors = {}
+    for name, n_in in (("model", 2), ("q_model", 3)):
+        for place, (size, n_out) in enumerate(((n_in, 8), (8, 8), (8, 1))):
+            layer = nn.Linear(size, n_out)
+            for key, tensor in layer.state_dict().items():
+                tensors[f"{name}/mlp.model.{2 * place}.{key}"] = tensor
+    nested = {name: {} for name in ("model", "q_model")}
+    for name, tensor in tensors.items():
+        module, _, key = name.partition("/")
+        nested[module][key] = tensor
+    torch.save({"cum_steps": 77, "agent_state_dict": nested}, tmp_path / "params.pkl")
+    words = ["convert", "rlpyt", "params.pkl", "MountainCarContinuous-v0", "--no-sandbox"]
+    result = rlpyt(*words, "--out", "run")
+    assert result.code == 0, result.err
+    state, manifest = Checkpointer(tmp_path / "run" / "checkpoints").load_latest()
+    assert manifest.cum_steps == 77
+    found = state["critic"]["networks.hidden.0.weight"]  # [critics, in, out]
+    assert torch.equal(found, tensors["q_model/mlp.model.0.weight"].t()[None])
 
 
 def test_what_does_not_fit_leaves_nothing(rlpyt, tmp_path: Path) -> None:

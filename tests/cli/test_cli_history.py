@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,33 @@ def test_rewind_to_a_named_one(rlpyt, run):
     told = rlpyt("rewind", str(run), "0")
     assert "stands at iteration 2 already" in told.out
     assert len(events(run)) == 1
+
+
+def test_the_best_one_is_gone_back_to_and_forked_from(rlpyt, run):
+    checkpoints = Checkpointer(run / "checkpoints")
+    paths = checkpoints.saved()
+    for itr, path in paths.items():  # of six iterations, the third was the best
+        content = replace(read_manifest(path), score=9.0 if itr == 3 else float(itr) / 10)
+        (path / "manifest.json").write_bytes(content.to_bytes())
+    assert rlpyt("fork", str(run), "--best", "--out", "new", "--no-train", *QUIET).code == 0
+    assert saved(Path("new")) == [3]
+    assert rlpyt("rewind", str(run), "--best").code == 0
+    assert saved(run) == [0, 1, 2, 3]
+    best = json.loads((run / "checkpoints" / "best.json").read_text())
+    assert best == {"checkpoint": "itr_000000003"}
+    for path in Checkpointer(run / "checkpoints").saved().values():
+        content = replace(read_manifest(path), score=None)
+        (path / "manifest.json").write_bytes(content.to_bytes())
+    assert "there is no best checkpoint" in rlpyt("rewind", str(run), "--best").error
+
+
+def test_going_back_behind_the_best_points_to_the_best_of_the_rest(rlpyt, run):
+    for itr, path in Checkpointer(run / "checkpoints").saved().items():
+        content = replace(read_manifest(path), score=float(itr))
+        (path / "manifest.json").write_bytes(content.to_bytes())
+    assert rlpyt("rewind", str(run), "2").code == 0
+    best = json.loads((run / "checkpoints" / "best.json").read_text())
+    assert best == {"checkpoint": "itr_000000004"}
 
 
 @pytest.mark.parametrize(

@@ -339,6 +339,15 @@ def test_the_first_parameter_that_does_not_fit_is_named() -> None:
         filled(plan, VECTOR, UNIT)
 
 
+def test_nothing_keeps_the_value_it_starts_with() -> None:
+    plan = planned("cleanrl", cleanrl_ppo())
+    del plan.parameters["value_head.hidden.1.bias"]
+    with pytest.raises(
+        RlpytError, match=r"nothing in the file is value_head.hidden.1.bias \(64,\)"
+    ):
+        filled(plan, VECTOR, THREE)
+
+
 def test_a_file_of_another_kind_is_told() -> None:
     with pytest.raises(RlpytError, match=r"no parameter action_net.weight; the first .*actor.0"):
         planned("sb3", cleanrl_ppo())
