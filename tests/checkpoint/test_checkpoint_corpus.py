@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.manifest import FORMAT_VERSION
+from rlpyt.checkpoint.tree import flatten
 from rlpyt.cli.main import main
+from rlpyt.cli.rundir import load_runner
 from rlpyt.logging.files import ProgressCsv
 from rlpyt.logging.run_state import read_run_state
 
@@ -56,9 +59,24 @@ def test_scores_are_as_recorded(kept: Path, capsys):
         assert found[name] == pytest.approx(value, rel=1e-2, abs=1e-3), name
 
 
-def test_it_goes_on(kept: Path):
-    run_dir = kept / "run"
-    before = Checkpointer(run_dir / "checkpoints").load_latest()[1]
+def test_it_goes_on(kept: Path, monkeypatch):
+    """With all that it has learned by: what the algorithm holds as the first update begins is what
+    was saved.
+    """
+    run_dir, began = kept / "run", []
+    saved, before = Checkpointer(run_dir / "checkpoints").load_latest()
+    algo = type(load_runner(run_dir).algo)
+    optimize = algo.optimize_agent
+
+    def optimize_agent(self, itr, samples):
+        if not began:
+            arrays, skeleton = flatten(
+                {"agent": self.agent.state_dict(), "algo": self.state_dict()}
+            )
+            began.append(({name: array.clone() for name, array in arrays.items()}, skeleton))
+        return optimize(self, itr, samples)
+
+    monkeypatch.setattr(algo, "optimize_agent", optimize_agent)
     rows = ProgressCsv(run_dir / "progress.csv").rows
     n_steps = before.cum_steps + MORE
     words = ["resume", str(run_dir), "--quiet", "--no-tensorboard", "--no-plot"]
@@ -69,3 +87,9 @@ def test_it_goes_on(kept: Path):
     assert log.rows > rows
     assert read_run_state(run_dir) == "done"
     assert "resumed after" in (run_dir / "debug.log").read_text()
+    [(arrays, skeleton)] = began
+    expected, then = flatten({name: saved[name] for name in ("agent", "algo")})
+    assert len(expected) > 8
+    for name, array in expected.items():
+        assert torch.equal(arrays[name], array), name
+    assert skeleton == then
