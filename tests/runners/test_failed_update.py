@@ -7,10 +7,12 @@ import pytest
 import torch
 from runner_fakes import small_runner, train
 
+from rlpyt.algos.failed_update import FailedUpdateError, named_tensors
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.tree import flatten
 from rlpyt.cli.main import main
-from rlpyt.runners.failed_update import load_update
+from rlpyt.runners.failed_update import gradient_steps, load_update
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.finite import blame
@@ -67,6 +69,18 @@ def test_the_update_is_saved_and_fails_again(
         torch.isfinite(value).all() for value in before.values() if value.is_floating_point()
     )
     assert all(torch.equal(kept[key], value) for key, value in before.items())
+    failed = error.__cause__
+    assert isinstance(failed, FailedUpdateError)
+    assert gradient_steps(runner.algo)[saved.name] is failed.step
+    assert saved.learning_rate == failed.learning_rate > 0
+    assert (saved.share is None) == (failed.share is None)
+    given, expected = dict(named_tensors(saved.args)), dict(named_tensors(failed.inputs))
+    assert given.keys() == expected.keys()
+    assert all(torch.equal(given[key], value) for key, value in expected.items())
+    was = flatten(runner.algo.state_dict())[0]
+    state = flatten(saved.runner.algo.state_dict())[0]
+    assert len(state) > 2
+    assert all(torch.equal(value, was[key]) for key, value in state.items())
     with pytest.raises(RlpytError) as again:
         saved.step.step(saved.learning_rate, *saved.args, share=saved.share)
     assert again.value.what == error.what
