@@ -2,15 +2,18 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from runner_fakes import small_runner
 
+from rlpyt.cli.changes import accept_changes
 from rlpyt.runners.evaluator import Evaluator
-from rlpyt.runners.settings import check_unchanged, lost_exactness
+from rlpyt.runners.settings import check_unchanged, lost_exactness, setting_changes
 from rlpyt.samplers import AlternatingSampler, CpuSampler, GpuSampler, SerialSampler
-from rlpyt.utils.config import config_dict
+from rlpyt.utils.config import config_dict, fresh
 from rlpyt.utils.cpus import CpuAffinity
 from rlpyt.utils.errors import RlpytError
 
@@ -155,3 +158,58 @@ def test_a_run_that_kept_no_plan():
     before = deepcopy(SAMPLERS[0])
     del before["extra"]
     assert lost_exactness(before, SAMPLERS[1]) is None
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("kind", "paths"),
+    [
+        (
+            "impossible",
+            "agent.class algo.class algo.replay.size algo.replay.priority.alpha class init_from "
+            "sampler.TrajInfoCls sampler.batch_B sampler.batch_T sampler.env.id "
+            "sampler.env.kwargs.length sampler.mid_batch_reset world_size",
+        ),
+        (
+            "override",
+            "agent.model_kwargs.hidden_sizes algo.learning_rate algo.replay.checkpointed "
+            "evaluator.episodes sampler.group_size seed torch_threads",
+        ),
+        (
+            "allowed",
+            "checkpoint_interval_steps device keep_checkpoints log_interval_steps n_steps "
+            "pause_steps sampler.affinity.master sampler.class sampler.max_restarts "
+            "sampler.n_workers sampler.on_worker_failure sampler.worker_timeout timeout",
+        ),
+    ],
+)
+def test_each_setting_has_its_kind(kind: str, paths: str):
+    for path in paths.split():
+        [change] = setting_changes(nested(path, 1), nested(path, 2))
+        assert (change.setting, change.before, change.now, change.kind) == (path, 1, 2, kind)
+        assert bool(change.why) == (kind == "impossible")
+
+
+def test_what_an_algorithm_s_checkpoint_does_not_fit_is_impossible(capsys):
+    runner = small_runner(algo="sac", continuous=True)
+    trained = fresh(runner)
+    trained.agent.initialize(trained.sampler.env_spaces(), seed=0, device=torch.device("cpu"))
+    spec = trained.sampler.batch_spec
+    trained.algo.initialize(trained.agent, n_itr=trained.n_itr, batch_spec=spec, seed=0)
+    state = {"agent": trained.agent.state_dict(), "algo": trained.algo.state_dict()}
+    before = json.loads(json.dumps(config_dict(runner)))
+    slower = replace(runner, algo=replace(runner.algo, learning_rate=1e-5))
+    assert [each.kind for each in accept_changes(before, slower, state, override=True)] == [
+        "override"
+    ]
+    larger = replace(runner, algo=replace(slower.algo, critic_kwargs={"hidden_sizes": [9]}))
+    with pytest.raises(RlpytError, match=r"algo\.\S+ differs from .*: impossible, ") as caught:
+        accept_changes(before, larger, state, override=True)
+    assert "RuntimeError" in caught.value.what or "shape" in caught.value.what
+    rows = capsys.readouterr().err.splitlines()
+    assert any(row.startswith("algo.critic_kwargs") and "impossible" in row for row in rows)
