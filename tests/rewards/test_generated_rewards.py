@@ -1,5 +1,6 @@
 """BYOL-Explore, SND and GIRM against loops over steps, and what they learn."""
 
+import copy
 import math
 
 import pytest
@@ -221,21 +222,29 @@ def test_girm_is_its_equation(action_space):
 def test_girm_loss_is_the_sum_of_its_parts_over_the_mean_of_transitions():
     options = {"action_weight": 0.5, "latent_weight": 0.25}
     reward = GIRM.from_spaces(VECTOR, DISCRETE, n_envs=2, **SMALL, vae_kwargs=options)
-    batch = buffer_flat(transitions(8, 2))
+    reward.vae.encoder.output.weight.data.mul_(4.0)  # deviations other than 1
+    batch, rng = buffer_flat(transitions(8, 2)), copy.deepcopy(reward._rng)
     parts = reward.loss(batch)
     torch.testing.assert_close(
         parts.loss, parts.generationLoss + 0.5 * parts.actionLoss + 0.25 * parts.klLoss
     )
     assert parts.loss.shape == (16,)
     with torch.no_grad():
-        features = [
+        now, after = (
             reward.features(reward.normalized(leaf))
             for leaf in (batch.observation, batch.next_observation)
-        ]
-        mean, log_var = reward.vae.encode(*features)
+        )
+        mean, log_var = reward.vae.encode(now, after)
         normal = torch.distributions.Normal(mean, (0.5 * log_var).exp())
         kl = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(-1)
+        drawn = torch.from_numpy(rng.standard_normal(mean.shape, dtype="float32"))
+        latent = mean + log_var.exp().sqrt() * drawn
+        code = 0.5 * latent.softmax(-1) + 0.5 * torch.eye(4)[batch.action]
+        generated = reward.vae.decoder(torch.cat([now, code], 1))
+        entropy = -latent.log_softmax(-1).gather(1, batch.action[:, None])[:, 0]
     torch.testing.assert_close(parts.klLoss.detach(), kl)
+    torch.testing.assert_close(parts.generationLoss.detach(), (generated - after).square().mean(-1))
+    torch.testing.assert_close(parts.actionLoss.detach(), entropy)
 
 
 def buffer_flat(batch):

@@ -12,7 +12,7 @@ from rlpyt.algos.optimizer import GradientStep
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.cli.main import main
-from rlpyt.runners.failed_update import gradient_steps, load_update
+from rlpyt.runners.failed_update import gradient_steps, load_update, save_update
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.finite import blame
@@ -122,6 +122,28 @@ def test_a_mended_batch_does_not_fail(
     monkeypatch.setattr(GradientStep, "step", mended)
     assert main(["replay-update", str(path)]) == 1
     assert "not reproduced: the gradient's norm is " in capsys.readouterr().out
+
+
+def test_what_several_processes_shared_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = failing("ppo", monkeypatch)
+    with pytest.raises(RlpytError) as caught:
+        train(runner, tmp_path)
+    monkeypatch.undo()
+    failed = caught.value.__cause__
+    assert isinstance(failed, FailedUpdateError)
+    share = torch.tensor(0.25)
+    of_two = FailedUpdateError(failed.step, failed.learning_rate, failed.inputs, share, 5)
+    [name] = gradient_steps(runner.algo)
+    for _again in range(2):  # the first stays: a run that is resumed may fail there once more
+        save_update(tmp_path / "updates" / "itr_3", "told", of_two, name, runner, 3)
+    paths = sorted((tmp_path / "updates").iterdir())
+    assert len(paths) == 2
+    for path in paths:
+        saved = load_update(path)
+        assert torch.equal(saved.share, share)
+        assert (saved.itr, saved.told) == (3, "told")
 
 
 def test_parameters_are_as_they_were_before_it(
