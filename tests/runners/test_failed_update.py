@@ -1,5 +1,6 @@
 """Numbers that are not finite end a run before they reach its parameters, and can be had again."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,11 @@ def test_the_update_is_saved_and_fails_again(
     assert main(["replay-update", str(path)]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == f"reproduced: {error.what}"
-    assert "culprit    " in out
+    [culprit] = [line for line in out.splitlines() if line.startswith("culprit    ")]
+    if "norm is nan" in error.what:
+        assert re.search(r"Function '\w+Backward0' returned nan values", culprit)
+    else:  # infinite all the way down
+        assert "no operation of the backward pass gave a nan: infinite numbers" in culprit
 
 
 def test_one_that_fails_again_in_a_resumed_run_is_told_by_its_own_file(
