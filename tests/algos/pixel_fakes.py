@@ -5,6 +5,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium import spaces
 
 from rlpyt.agents.qpg import QpgAgent
@@ -12,6 +13,7 @@ from rlpyt.agents.qpg_exploration import QpgExploration
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.cli.presets import default_runner
 from rlpyt.envs.build import EnvConfig
+from rlpyt.models.mlp import Nonlinearity
 from rlpyt.replays.frames import FrameStorage
 from rlpyt.runners.minibatch_rl import MinibatchRl
 
@@ -49,13 +51,24 @@ class Dot(gymnasium.Env):
         return frame
 
 
-def pixel_runner(name: str, n_steps: int = 400, **settings: Any) -> MinibatchRl:
+def awaken(model: torch.nn.Module) -> None:
+    """Let rectified units start where none of their outputs is always zero."""
+    for name, module in model.named_modules():
+        is_hidden = isinstance(module, torch.nn.Linear) and ".hidden." in name
+        if is_hidden or isinstance(module, torch.nn.Conv2d):
+            module.weight.data.mul_(0.2)
+            module.bias.data.add_(0.5)
+
+
+def pixel_runner(
+    name: str, n_steps: int = 400, *, nonlinearity: Nonlinearity = "relu", **settings: Any
+) -> MinibatchRl:
     """The preset ``name`` on the dot with small layers."""
     runner = default_runner(name, EnvConfig(id=Dot))
     algo = runner.algo
     assert isinstance(algo, QpgAlgorithm)
     assert isinstance(runner.agent, QpgAgent)
-    small = {"hidden_sizes": (32, 32), "feature_size": 16}
+    small = {"hidden_sizes": (32, 32), "feature_size": 16, "nonlinearity": nonlinearity}
     critic = {**algo.critic_kwargs, **small}
     replay = replace(algo.replay, size=20_000, storage=FrameStorage(n_frames=FRAMES))
     common: dict[str, Any] = {

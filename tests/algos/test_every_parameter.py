@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from pixel_fakes import awaken
 from toy_envs import CPU, copied
 
 from rlpyt import algos
@@ -184,15 +185,6 @@ def trainable(*owners: Any) -> dict[str, torch.nn.Parameter]:
 
 def cls_of(name: str, env: Any) -> type[RlAlgorithm]:
     return type(default_runner(name, EnvConfig(id=env)).algo)
-
-
-def awaken(model: torch.nn.Module) -> None:
-    """Let rectified units start where none of their outputs is always zero."""
-    for name, module in model.named_modules():
-        is_hidden = isinstance(module, torch.nn.Linear) and ".hidden." in name
-        if is_hidden or isinstance(module, torch.nn.Conv2d):
-            module.weight.data.mul_(0.2)
-            module.bias.data.add_(0.5)
 
 
 def test_all_algorithms_are_here() -> None:
