@@ -97,5 +97,15 @@ def test_differences_of_states() -> None:
     first, second = state_differences(state(), signed)
     assert str(first) == "sampler/seed: 1 and 2"
     assert str(second) == "agent/w[1, 0]: 0.0 and -0.0"
+    more = state(agent={"w": state()["agent"]["w"], "v": torch.ones(1)})
+    told = [
+        str(each)
+        for pair in ((state(), more), (more, state()))
+        for each in state_differences(*pair)
+    ]
+    assert told == ["agent/v: nothing and float32[1]", "agent/v: float32[1] and nothing"]
+    two = state(agent={"w": torch.tensor([[1.0, 9.0], [0.0, 5.0]])})
+    [several] = state_differences(state(), two)
+    assert str(several) == "agent/w[0, 1]: 2.0 and 9.0 (2 elements differ)"  # the first of them
     [other] = state_differences(state(), state(algo={"replay": {"size": 3}, "noise": np.zeros(3)}))
     assert str(other) == "algo/noise: float64[2] and float64[3]"

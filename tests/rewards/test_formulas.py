@@ -87,6 +87,18 @@ def test_rnd():
         assert reward.update(samples)["loss"] == pytest.approx(expected.mean(), rel=1e-4)
 
 
+@pytest.mark.parametrize(("name", "random"), [("rnd", "target"), ("disagreement", "features")])
+def test_what_is_random_stays_as_it_is(name, random):
+    reward = make(name, learning_rate=0.1)
+    before = {key: value.clone() for key, value in reward.named_parameters()}
+    for seed in range(2):
+        reward.compute(batch(seed=seed))
+        reward.update(batch(seed=seed))
+    moved = {key for key, value in reward.named_parameters() if not value.equal(before[key])}
+    assert moved
+    assert not any(key.startswith(f"{random}.") for key in moved)
+
+
 def test_rnd_is_scaled_by_the_deviation_of_returns_that_no_end_cuts():
     reward, bare = make("rnd", return_discount=0.8), plain("rnd")
     returns, open_return = [], np.zeros(B)

@@ -247,6 +247,15 @@ def test_girm_loss_is_the_sum_of_its_parts_over_the_mean_of_transitions():
     torch.testing.assert_close(parts.actionLoss.detach(), entropy)
 
 
+def test_girm_features_stay_random():
+    reward = GIRM.from_spaces(VECTOR, DISCRETE, n_envs=2, **SMALL, learning_rate=0.1)
+    before = {name: value.clone() for name, value in reward.named_parameters()}
+    reward.compute(transitions(8, 2))
+    reward.update(transitions(8, 2))
+    moved = {name for name, value in reward.named_parameters() if not value.equal(before[name])}
+    assert moved == {name for name in before if name.startswith("vae.")}
+
+
 def buffer_flat(batch):
     return batch._replace(
         **{name: leaf.flatten(0, 1) for name, leaf in batch.items() if leaf is not None}
