@@ -72,6 +72,7 @@ class ArmedQModel(Model):
         layer_norm: bool = False,
         recurrent: RnnKind = "lstm",
         rnn_size: int = 512,
+        forget_bias: float = 0.0,
         init: Init = "default",
     ) -> Self:
         """Build for these spaces, Discrete actions; the rest as in :meth:`DqnModel.from_spaces`."""
@@ -88,6 +89,7 @@ class ArmedQModel(Model):
                 layer_norm=layer_norm,
                 recurrent=recurrent,
                 rnn_size=rnn_size,
+                forget_bias=forget_bias,
                 init=init,
             )
 

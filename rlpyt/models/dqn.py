@@ -99,6 +99,7 @@ class DqnModel(Model):
         n_quantiles: int = 200,
         recurrent: Recurrence = "none",
         rnn_size: int = 512,
+        forget_bias: float = 0.0,
         n_cosines: int = 64,
         normalize_observation: bool = False,
         init: Init = "default",
@@ -108,12 +109,12 @@ class DqnModel(Model):
         ``hidden_sizes`` follow the encoded observation, convolutions without a linear layer for
         images; ``None``: (512,) with images, else (128, 128). The last layer is each stream's own
         with ``dueling``, and stands behind the fractions where implicit. With ``recurrent`` all
-        stand before the memory (output ``rnn_size``), the last one once more behind it. ``noisy``:
-        the last hidden layer and the output have noise (:meth:`resample`), as in Rainbow. ``head``
-        gives ``n_atoms`` log-probabilities, ``n_quantiles`` quantiles, or those at fractions that
-        ``n_cosines`` stand for. ``normalize_observation``: float vectors by running statistics,
-        clipped to ±10. ``layer_norm``: before each hidden nonlinearity. ``init``: torch's, or
-        orthogonal.
+        stand before the memory (output ``rnn_size``), the last one once more behind it; an LSTM's
+        forget gates start with ``forget_bias`` more. ``noisy``: the last hidden layer and the
+        output have noise (:meth:`resample`), as in Rainbow. ``head`` gives ``n_atoms``
+        log-probabilities, ``n_quantiles`` quantiles, or those at fractions that ``n_cosines`` stand
+        for. ``normalize_observation``: float vectors by running statistics, clipped to ±10.
+        ``layer_norm``: before each hidden nonlinearity. ``init``: torch's, or orthogonal.
 
         Raises:
             RlpytError: for another action space, an unknown option, or a size below 1.
@@ -126,7 +127,9 @@ class DqnModel(Model):
         if noisy and layer_norm:
             raise RlpytError("config", "noisy and layer_norm together", hint="choose one of them")
         layers = Layers(nonlinearity, init, noisy, layer_norm)
-        options = TrunkOptions(image, recurrent, rnn_size, normalize_observation)
+        options = TrunkOptions(
+            image, recurrent, rnn_size, normalize_observation, forget_bias=forget_bias
+        )
         trunk = trunk_for(observation_space, action_space, before, layers, options)
         size = trunk.feature_size
         n = {"categorical": n_atoms, "quantile": n_quantiles}.get(head, 1)

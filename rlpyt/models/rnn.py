@@ -53,6 +53,22 @@ class Recurrent(nn.Module):
         self.rnn = cls(input_size, hidden_size, num_layers)
         orthogonal_(self.rnn, gain=1.0)
 
+    @torch.no_grad()
+    def add_forget_bias(self, bias: float) -> None:
+        """Raise the bias of an LSTM's forget gates. Around 0 they keep half of the cell at a step,
+        and no gradient comes through tens of steps; at 1 or 2 one does (Gers et al. 2000;
+        Jozefowicz et al. 2015).
+
+        Raises:
+            RlpytError: ``config``, for a GRU.
+        """
+        if self.kind != "lstm":
+            hint = 'choose recurrent="lstm", or leave forget_bias out'
+            raise RlpytError("config", f"forget_bias={bias} with a {self.kind}", hint=hint)
+        forget = slice(self.rnn.hidden_size, 2 * self.rnn.hidden_size)  # gates: i, f, g, o
+        for layer in range(self.rnn.num_layers):
+            getattr(self.rnn, f"bias_ih_l{layer}")[forget] += bias
+
     def initial_state(self, B: int) -> RnnState:
         """Zeros for ``B`` environments, on the weights' device."""
         shape = (B, self.rnn.num_layers, self.rnn.hidden_size)

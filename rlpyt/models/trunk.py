@@ -64,6 +64,7 @@ class TrunkOptions(NamedTuple):
     normalize_observation: bool  # float vectors, by running statistics
     # Length of a bottleneck behind the encoder (linear layer, layer norm, tanh); None: none.
     feature_size: int | None = None
+    forget_bias: float = 0.0  # added to that of an LSTM's forget gates
 
 
 @final
@@ -146,7 +147,7 @@ def trunk_for(
             which are always torch's.
         options: The rest.
     """
-    image, recurrent, rnn_size, normalize_observation, feature_size = options
+    image, recurrent, rnn_size, normalize_observation, feature_size, forget_bias = options
     encoder = convolution_encoder(observation_space, image, layer_norm=layers.layer_norm)
     size, memory = encoder.feature_size, None
     body: Mlp | NoisyMlp | None = None
@@ -164,6 +165,8 @@ def trunk_for(
     if layers.init == "default":
         for part in (encoder, memory):
             _reset_parameters(part)
+    if memory is not None and forget_bias:
+        memory.rnn.add_forget_bias(forget_bias)
     normalizer = ObservationNormalizer(observation_space) if normalize_observation else None
     return Trunk(encoder=encoder, body=body, memory=memory, normalizer=normalizer)
 

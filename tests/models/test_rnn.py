@@ -1,9 +1,13 @@
 import pytest
 import torch
+from gymnasium import spaces
 from torch import nn
 
 from rlpyt.data import RnnState
+from rlpyt.models.dqn import DqnModel
 from rlpyt.models.rnn import Recurrent
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.seed import seeded_init
 
 T, B, F, H = 12, 3, 4, 5
 KINDS = ["lstm", "gru"]
@@ -90,3 +94,46 @@ def test_initial_state_and_init():
     weight = lstm.rnn.weight_hh_l0
     torch.testing.assert_close(weight.T @ weight, torch.eye(H), rtol=0, atol=1e-5)
     assert (lstm.rnn.bias_ih_l0 == 0).all()
+
+
+def test_forget_bias_is_added_to_the_forget_gates_and_keeps_the_cell():
+    plain, open_ = Recurrent("lstm", 3, 4, num_layers=2), Recurrent("lstm", 3, 4, num_layers=2)
+    open_.load_state_dict(plain.state_dict())
+    open_.add_forget_bias(2.0)
+    for name, value in plain.state_dict().items():
+        expected = value.clone()
+        if "bias_ih" in name:
+            expected[4:8] += 2.0  # torch's order: input, forget, cell, output
+        assert torch.equal(open_.state_dict()[name], expected), name
+
+    def kept(rnn: Recurrent) -> float:
+        state = rnn.initial_state(1)
+        state = state._replace(cell=torch.full_like(state.cell, 5.0))
+        cell = rnn(torch.zeros(1, 3), torch.zeros(1, dtype=torch.bool), state)[1].cell
+        return cell.mean().item() / 5.0
+
+    assert kept(plain) == pytest.approx(0.5, abs=0.1)
+    assert kept(open_) == pytest.approx(0.88, abs=0.1)  # the sigmoid of 2
+
+
+def test_forget_bias_is_an_lstms():
+    with pytest.raises(RlpytError, match=r"forget_bias=1.0 with a gru.*recurrent=\"lstm\""):
+        Recurrent("gru", 3, 4).add_forget_bias(1.0)
+
+
+@pytest.mark.parametrize("init", ["default", "orthogonal"])
+def test_value_networks_start_with_it(init):
+    space, actions = spaces.Box(-1.0, 1.0, (3,)), spaces.Discrete(2)
+    made = []
+    for bias in (0.0, 1.5):
+        with seeded_init(0):
+            made.append(
+                DqnModel.from_spaces(
+                    space, actions, recurrent="lstm", rnn_size=4, forget_bias=bias, init=init
+                )
+            )
+    plain, open_ = (model.state_dict() for model in made)
+    [name] = [name for name in plain if name.endswith("bias_ih_l0")]
+    assert (open_[name] - plain[name])[4:8].tolist() == pytest.approx([1.5] * 4)
+    others = [key for key in plain if key != name]
+    assert all(torch.equal(plain[key], open_[key]) for key in others)

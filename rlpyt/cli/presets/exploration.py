@@ -59,6 +59,8 @@ def _runner(
         )
         fields = _small()
         model |= {"hidden_sizes": (64,), "rnn_size": 64}
+        if model["recurrent"] == "lstm":
+            model["forget_bias"] = 1.0
         n_arms, T, B, n_steps = 8, 20, 16, 100_000
     return MinibatchRl(
         algo=replace(algo, replay=replay, **fields),
