@@ -127,12 +127,9 @@ class DqnModel(Model):
         if noisy and layer_norm:
             raise RlpytError("config", "noisy and layer_norm together", hint="choose one of them")
         layers = Layers(nonlinearity, init, noisy, layer_norm)
-        options = TrunkOptions(
-            image, recurrent, rnn_size, normalize_observation, forget_bias=forget_bias
-        )
+        options = TrunkOptions(image, recurrent, rnn_size, normalize_observation, None, forget_bias)
         trunk = trunk_for(observation_space, action_space, before, layers, options)
-        size = trunk.feature_size
-        n = {"categorical": n_atoms, "quantile": n_quantiles}.get(head, 1)
+        size, n = trunk.feature_size, {"categorical": n_atoms, "quantile": n_quantiles}.get(head, 1)
         return cls(
             trunk=trunk,
             head=q_head(size, behind, n_actions, n, layers=layers, dueling=dueling),
