@@ -1,12 +1,13 @@
-"""What becomes of a training run when something goes wrong: ours, Stable-Baselines3's, and
-Gymnasium's AsyncVectorEnv, in turn.
+"""What becomes of a training run when something goes wrong: ours, Stable-Baselines3's, and the
+environments of Gymnasium's AsyncVectorEnv and TorchRL's ParallelEnv, in turn.
 
     python benchmarks/faults.py
     python benchmarks/faults.py --only sb3 --faults kill-worker,env-hangs --json out.json
+    python benchmarks/faults.py --python torchrl=.venv-torchrl/bin/python
 
-Needs stable-baselines3 beside rlpyt. Each pair of fault and library is a process of its own, in a
-session of its own, with two worker processes on CartPole; what is left of it is looked for, and
-ended. Linux. A process that still runs at the limit hangs.
+A peer that is not installed, here or where ``--python`` says, is left out. Each pair of fault and
+library is a process of its own, in a session of its own, with two worker processes on CartPole;
+what is left of it is looked for, and ended. Linux. A process that still runs at the limit hangs.
 """
 
 import argparse
@@ -22,16 +23,23 @@ import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import date
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from peers.options import add_json, add_python, interpreters, write_json
 
 PEERS = {
     "rlpyt": "rlpyt: CpuSampler, PPO",
     "sb3": "Stable-Baselines3: SubprocVecEnv, PPO",
     "gymnasium": "Gymnasium: AsyncVectorEnv",
+    "torchrl": "TorchRL: ParallelEnv",
 }
-PACKAGES = {"rlpyt": "rlpyt", "sb3": "stable-baselines3", "gymnasium": "gymnasium"}
+PACKAGES = {
+    "rlpyt": "rlpyt",
+    "sb3": "stable-baselines3",
+    "gymnasium": "gymnasium",
+    "torchrl": "torchrl",
+}
 FAULTS = {
     "kill-worker": "SIGKILL to a worker",
     "env-raises": "an environment raises ValueError",
@@ -42,7 +50,8 @@ FAULTS = {
     "kill-saving": "SIGKILL while a save replaces an older one",
     "payload": "a checkpoint with code in it is loaded",
 }
-HAS_FILES = {"kill-saving", "payload"}  # Gymnasium saves nothing
+HAS_FILES = {"kill-saving", "payload"}
+SAVES_NOTHING = {"gymnasium", "torchrl"}  # the parts of them that are looked at
 IN_ENV = {"env-raises", "env-hangs", "nan"}
 SAVES = 6  # that are killed
 DEADLINE = 10.0  # seconds that our environments may take; peers have no such setting by default
@@ -123,6 +132,14 @@ def run_gymnasium(folder: Path, resume: str) -> None:
         envs.step(envs.action_space.sample())
 
 
+def run_torchrl(folder: Path, resume: str) -> None:
+    from torchrl.envs import GymWrapper, ParallelEnv
+
+    envs = ParallelEnv(2, lambda: GymWrapper(make_env(), categorical_action_encoding=True))
+    while True:
+        envs.rollout(100, break_when_any_done=False)
+
+
 def save_rlpyt(folder: Path, resume: str) -> None:
     import torch
 
@@ -196,7 +213,12 @@ def body_of(peer: str, fault: str) -> Body:
     """What the process does."""
     saving: dict[str, Body] = {"rlpyt": save_rlpyt, "sb3": save_sb3}
     loading: dict[str, Body] = {"rlpyt": load_rlpyt, "sb3": load_sb3}
-    training: dict[str, Body] = {"rlpyt": run_rlpyt, "sb3": run_sb3, "gymnasium": run_gymnasium}
+    training: dict[str, Body] = {
+        "rlpyt": run_rlpyt,
+        "sb3": run_sb3,
+        "gymnasium": run_gymnasium,
+        "torchrl": run_torchrl,
+    }
     return {"kill-saving": saving, "payload": loading}.get(fault, training)[peer]
 
 
@@ -248,12 +270,21 @@ def processor_seconds(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def start(peer: str, fault: str, folder: Path, resume: str = "") -> subprocess.Popen[bytes]:
+class Place(NamedTuple):
+    """Whom to make suffer, where."""
+
+    peer: str
+    python: str  # its interpreter
+    folder: Path
+
+
+def start(place: Place, fault: str, resume: str = "") -> subprocess.Popen[bytes]:
+    peer, python, folder = place
     mark = str(folder / "mark")
     environment = {**os.environ, STATE: fault, "BENCHMARK_MARK": mark, "OMP_NUM_THREADS": "1"}
     with (folder / "errors").open("wb") as errors:
         return subprocess.Popen(
-            [sys.executable, "-W", "ignore", __file__, "--body", peer, fault, str(folder), resume],
+            [python, "-W", "ignore", __file__, "--body", peer, fault, str(folder), resume],
             stdout=subprocess.DEVNULL,
             stderr=errors,
             env=environment,
@@ -291,9 +322,10 @@ def last_line(folder: Path) -> str:
     return lines[-1][:200] if lines else ""
 
 
-def inject(peer: str, fault: str, folder: Path, limit: float) -> Outcome:
+def inject(place: Place, fault: str, limit: float) -> Outcome:
     """One run, from its start to what is left of it."""
-    process = start(peer, fault, folder)
+    process = start(place, fault)
+    peer, folder = place.peer, place.folder
     started: dict[int, str] = {}
     try:
         if fault in IN_ENV:
@@ -330,57 +362,61 @@ def _verdict(fault: str, ended: bool, orphans: int, code: int | None) -> str:
     return "ends" if code == 0 or fault.endswith("-main") else "ends with an error"
 
 
-def kill_saving(peer: str, folder: Path) -> Outcome:
+def kill_saving(place: Place) -> Outcome:
     """Saves over an older one, each killed at another moment, and then read."""
+    folder = place.folder
     lost, began = 0, time.monotonic()
     for turn in range(SAVES):
         (folder / "mark").unlink(missing_ok=True)
-        process = start(peer, "kill-saving", folder)
+        process = start(place, "kill-saving")
         wait_until((folder / "mark").exists, 120)
         time.sleep(0.05 + 0.037 * turn)
         end([process.pid])
         process.wait()
-        lost += start(peer, "kill-saving", folder, "resume").wait() != 0
+        lost += start(place, "kill-saving", "resume").wait() != 0
     seconds = time.monotonic() - began
     verdict = f"{lost} of {SAVES} files destroyed" if lost else f"readable after {SAVES} of {SAVES}"
-    return Outcome("kill-saving", peer, verdict, seconds, None, 0, last_line(folder))
+    return Outcome("kill-saving", place.peer, verdict, seconds, None, 0, last_line(folder))
 
 
-def load_payload(peer: str, folder: Path) -> Outcome:
+def load_payload(place: Place) -> Outcome:
     began = time.monotonic()
-    process = start(peer, "payload", folder)
+    process = start(place, "payload")
     code = process.wait()
-    ran = (folder / "canary").exists()
+    ran = (place.folder / "canary").exists()
     verdict = "the code is run" if ran else "refused" if code else "loaded without it"
     seconds = time.monotonic() - began
-    return Outcome("payload", peer, verdict, seconds, code, 0, last_line(folder))
+    return Outcome("payload", place.peer, verdict, seconds, code, 0, last_line(place.folder))
 
 
-def measure(peer: str, fault: str, limit: float) -> Outcome:
+def measure(peer: str, python: str, fault: str, limit: float) -> Outcome:
     """One cell of the table."""
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        folder = Path(name)
+        place = Place(peer, python, Path(name))
         if fault == "kill-saving":
-            return kill_saving(peer, folder)
+            return kill_saving(place)
         if fault == "payload":
-            return load_payload(peer, folder)
-        return inject(peer, fault, folder, limit)
+            return load_payload(place)
+        return inject(place, fault, limit)
 
 
-def version(peer: str) -> str:
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version(PACKAGES[peer])
-    return "of this checkout" if peer == "rlpyt" else ""
+def version(peer: str, python: str) -> str:
+    """Of the peer where ``python`` runs; empty where it is not installed."""
+    if peer == "rlpyt":
+        return "of this checkout"
+    code = f"from importlib import metadata; print(metadata.version({PACKAGES[peer]!r}))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
-def table(outcomes: list[Outcome], peers: list[str], limit: float) -> str:
+def table(outcomes: list[Outcome], versions: dict[str, str], limit: float) -> str:
     """For the documentation."""
     shown = {(each.fault, each.peer): each for each in outcomes}
-    heads = [f"{PEERS[peer]} ({version(peer)})" for peer in peers]
-    lines = [f"| fault | {' | '.join(heads)} |", f"|---{'|---' * len(peers)}|"]
+    heads = [f"{PEERS[peer]} ({number})" for peer, number in versions.items()]
+    lines = [f"| fault | {' | '.join(heads)} |", f"|---{'|---' * len(heads)}|"]
     for fault in dict.fromkeys(each.fault for each in outcomes):
         cells = []
-        for peer in peers:
+        for peer in versions:
             found = shown.get((fault, peer))
             cell = "-" if found is None else found.verdict
             if found is not None and fault not in HAS_FILES and cell.startswith("ends"):
@@ -403,24 +439,26 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PEERS), help="peers, by comma")
     parser.add_argument("--faults", default=",".join(FAULTS), help="faults, by comma")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds until it hangs")
-    parser.add_argument("--json", type=Path, help="write all outcomes there")
+    add_json(parser)
+    add_python(parser, "that has a peer", "PEER")
     args = parser.parse_args()
-    peers = [peer for peer in args.only.split(",") if version(peer)]
-    for peer in sorted(set(args.only.split(",")) - set(peers)):
+    pythons = dict.fromkeys(args.only.split(","), sys.executable)
+    pythons |= interpreters(args.python, pythons, "PEER")
+    found = {peer: version(peer, python) for peer, python in pythons.items()}
+    versions = {peer: number for peer, number in found.items() if number}
+    for peer in found.keys() - versions.keys():
         print(f"{peer} is not installed, and left out", file=sys.stderr)
     outcomes = []
     for fault in args.faults.split(","):
-        for peer in peers:
-            if peer == "gymnasium" and fault in HAS_FILES:
+        for peer in versions:
+            if peer in SAVES_NOTHING and fault in HAS_FILES:
                 continue
-            outcomes.append(measure(peer, fault, args.limit))
+            outcomes.append(measure(peer, pythons[peer], fault, args.limit))
             print(outcomes[-1], file=sys.stderr, flush=True)
-            if args.json is not None:
-                versions = {each: version(each) for each in peers}
-                rows = [each._asdict() for each in outcomes]
-                content = {"date": str(date.today()), "versions": versions, "outcomes": rows}
-                args.json.write_text(json.dumps(content, indent=1) + "\n")
-    print(table(outcomes, peers, args.limit))
+            rows = [each._asdict() for each in outcomes]
+            content = {"date": str(date.today()), "versions": versions, "outcomes": rows}
+            write_json(args.json, content)
+    print(table(outcomes, versions, args.limit))
 
 
 if __name__ == "__main__":
