@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import json
 import stat
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ _MAX_LIST = 64 * 2**20  # bytes
 _FORMAT = 1
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same files give the same archive
 _GIB = 2**30
+_OURS = ("rlpyt.", "torch.nn.", "torch.optim.")  # there is more in torch: what loads, what runs
 
 
 def _add_pack_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +100,9 @@ def _add_unpack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="what rlpyt pack wrote")
     parser.add_argument("directory", type=Path, metavar="DIR", help="the run's directory, new")
     parser.add_argument(
+        "--trust", action="store_true", help="also where its settings name code that is not rlpyt's"
+    )
+    parser.add_argument(
         "--max-gib", type=positive, default=64, metavar="N", help="at most so much (default 64)"
     )
 
@@ -112,9 +115,8 @@ def _unpack(args: argparse.Namespace, overrides: list[str]) -> int:
     limits = ArchiveLimits(total_bytes=args.max_gib * _GIB)
     with unpacked(args.file, directory.absolute().parent, limits) as folder:
         _verify(folder, args.file)
-        for name in _code_named(folder / "params.json"):
-            what = f"WARNING: its settings name code of {name!a}, which `rlpyt eval` would call"
-            print(what, file=sys.stderr)
+        if not args.trust:
+            _refuse_code(_code_named(folder / "params.json"), args.file)
         try:
             folder.rename(directory)
         except OSError as error:
@@ -155,6 +157,15 @@ def _verify(folder: Path, path: Path) -> None:
             raise RlpytError("archive", what, where=str(path), hint="get the archive again")
 
 
+def _refuse_code(names: list[str], path: Path) -> None:
+    """Raise where there are any: commands on the run would import and call them."""
+    if names:
+        shown = ", ".join(ascii(name) for name in names[:5]) + ", ..." * (len(names) > 5)
+        what = f"its settings name code that is not rlpyt's: {shown}"
+        hint = "rlpyt eval would call it; where you trust who packed the run, give --trust"
+        raise RlpytError("archive", what, where=str(path), hint=hint)
+
+
 def _code_named(path: Path) -> list[str]:
     """What in the settings is not ours and would be imported: ``module:name``, and classes."""
     try:
@@ -170,14 +181,14 @@ def _code_named(path: Path) -> list[str]:
         elif isinstance(node, list):
             for value in node:
                 look(value, key)
-        elif isinstance(node, str) and key != "text":
+        elif isinstance(node, str):
             is_class = key == "class" and not node.startswith("rlpyt.")
             module, colon, _name = node.partition(":")
-            is_foreign = bool(colon) and module.partition(".")[0] not in ("rlpyt", "torch", "")
+            is_foreign = bool(colon) and not f"{module}.".startswith(_OURS)
             if is_class or (is_foreign and module.replace(".", "").isidentifier()):
                 found[node] = None
 
-    if isinstance(settings, dict):
+    if isinstance(settings, dict):  # "extra" was noted, and is never built
         look({name: value for name, value in settings.items() if name != "extra"}, "")
     return list(found)
 
@@ -198,7 +209,8 @@ UNPACK = Command(
     description=(
         "Make DIR of what is in FILE. Names that lead out of it, links, bombs and damaged files\n"
         "are refused, and then nothing is left. A run's settings name the environment and other\n"
-        "code that `rlpyt eval` calls: where that is not rlpyt's own, it is told."
+        "code that `rlpyt eval` calls: where that is not rlpyt's own, it is refused\n"
+        "without --trust."
     ),
     examples="example:\n  rlpyt unpack cartpole.zip data/theirs",
     add_arguments=_add_unpack_arguments,

@@ -105,16 +105,22 @@ def test_how_much_there_may_be_is_an_option(rlpyt, run_dir: Path) -> None:
     assert "more than 200 for one" in told[1]
 
 
-def test_code_that_the_settings_name_is_told(rlpyt, run_dir: Path) -> None:
+@pytest.mark.faults("F37")
+def test_code_that_the_settings_name_is_refused_without_trust(rlpyt, run_dir: Path) -> None:
     settings = {
         "class": "rlpyt.runners.MinibatchRl",
-        "sampler": {"env": {"id": "os:system", "kwargs": {"command": "true"}}},
+        "sampler": {"env": {"id": "os:system", "kwargs": {"text": "torch.hub:load"}}},
         "algo": {"class": "theirs.Algorithm", "OptimCls": "torch.optim:Adam"},
+        "agent": {"model_kwargs": {"function": "torchvision:f", "args": [], "kwargs": {}}},
         "extra": {"plan": {"text": "a: b"}},
     }
     (run_dir / "params.json").write_text(json.dumps(settings))
     assert rlpyt("pack", run_dir, "run.zip").code == 0
-    told = rlpyt("unpack", "run.zip", "back").err.splitlines()
-    assert len(told) == 2
-    assert "'os:system'" in told[0]
-    assert "'theirs.Algorithm'" in told[1]
+    refused = rlpyt("unpack", "run.zip", "back")
+    assert refused.code != 0
+    assert not Path("back").exists()
+    found = "'os:system', 'torch.hub:load', 'theirs.Algorithm', 'torchvision:f'"
+    assert f"its settings name code that is not rlpyt's: {found} (run.zip)" in refused.error
+    assert "give --trust" in refused.error
+    assert rlpyt("unpack", "run.zip", "back", "--trust").code == 0
+    assert (Path("back") / "params.json").read_text() == json.dumps(settings)
