@@ -7,7 +7,6 @@ tensor. For optimizers that work element by element this is the same update to t
 the order of the norm's sum. The few numbers between parameters are and stay zero.
 """
 
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, final
@@ -23,6 +22,7 @@ from rlpyt.algos.torch_optimizer import build_optimizer
 from rlpyt.algos.traced_gradient import TracedGradient
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.finite import is_known_bad
 from rlpyt.utils.world import World, is_exchange_error
 
 __all__ = ["Compile", "GradientStep", "OptimizerSettings", "Precision", "gradient_step"]
@@ -160,7 +160,7 @@ class GradientStep:
             is_mean = self._overlaps or self._world.size == 1
             norm = self._clipped(gradient) if is_mean else self._exchange(gradient, share)
         self._n_steps += 1
-        if norm.device.type == "cpu" and not math.isfinite(norm.item()):  # elsewhere it would wait
+        if is_known_bad(norm):
             failed = FailedUpdateError(self, learning_rate, args, share, self._n_steps)
             was, slope = (named_parts(self.model, each) for each in (self.vector, gradient))
             raise failed.error(norm.item(), was, slope, report)
@@ -188,9 +188,11 @@ class GradientStep:
         return self._clipped(self._world.mean_(gradient))
 
     def _clipped(self, gradient: Tensor) -> Tensor:
-        """Clip in place; the norm before."""
+        """Clip in place; the norm before. What is not finite stays as it is, to be blamed: one NaN
+        would make every number NaN.
+        """
         norm = _norm(gradient)
-        scale = self._scale(norm)
+        scale = None if is_known_bad(norm) else self._scale(norm)
         if scale is not None:
             gradient *= scale
         return norm

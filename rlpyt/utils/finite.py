@@ -1,12 +1,13 @@
 """Numbers that are not finite, found and named."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["NamedTensors", "blame", "first_bad", "named_tensors"]
+__all__ = ["NamedTensors", "blame", "first_bad", "is_known_bad", "named_tensors"]
 
 NamedTensors = Mapping[str, Tensor]
 """Tensors by name: parameters, or their gradients."""
@@ -28,6 +29,13 @@ def blame(parameters: NamedTensors, gradients: NamedTensors, args: Any, report: 
         bad = first_bad(tensors)
         found += [] if bad is None else [text.format(*bad)]
     return "; ".join(found) or "all its numbers are finite, their squares' sum is not"
+
+
+def is_known_bad(number: Tensor) -> bool:
+    """Whether the scalar is seen not to be finite; on an accelerator a look would wait for the
+    device, and there the answer is no.
+    """
+    return number.device.type == "cpu" and not math.isfinite(number.item())
 
 
 def first_bad(tensors: NamedTensors) -> tuple[str, float] | None:

@@ -2,11 +2,13 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from rlpyt.algos.optimizer import GradientStep
+from rlpyt.utils.errors import RlpytError
 
 
 def make_model() -> nn.Module:
@@ -49,3 +51,23 @@ def test_updates_are_those_of_separate_parameters():
         assert norm > clip
         for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf"])
+def test_clipping_does_not_spread_what_is_not_finite(bad: str):
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.good = nn.Parameter(torch.ones(3))
+            self.broken = nn.Parameter(torch.ones(2))
+
+    model = Two()
+
+    def loss(factor: torch.Tensor):
+        total = model.good.sum() + (factor * model.broken).sum()
+        return total, total.detach()
+
+    step = GradientStep(model, loss, OptimCls=torch.optim.SGD, optim_kwargs={}, clip_grad_norm=0.5)
+    with pytest.raises(RlpytError, match=rf"broken.* is {bad}"):
+        step.step(0.1, torch.tensor(float(bad)))
+    assert model.good.tolist() == [1.0] * 3
