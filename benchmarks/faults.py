@@ -26,6 +26,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from peers.faulty import IN_ENV, MARK, STATE, make_env
 from peers.options import add_json, add_python, interpreters, write_json
 
 PEERS = {
@@ -52,10 +53,8 @@ FAULTS = {
 }
 HAS_FILES = {"kill-saving", "payload"}
 SAVES_NOTHING = {"gymnasium", "torchrl"}  # the parts of them that are looked at
-IN_ENV = {"env-raises", "env-hangs", "nan"}
 SAVES = 6  # that are killed
 DEADLINE = 10.0  # seconds that our environments may take; peers have no such setting by default
-STATE = "BENCHMARK_FAULT"
 
 
 class Outcome(NamedTuple):
@@ -71,31 +70,6 @@ class Outcome(NamedTuple):
 
 
 # --- in the process of a peer ------------------------------------------------------------------
-
-
-def make_env(**_kwargs: Any) -> Any:
-    """CartPole, in which the fault of the environment variable happens at step 50."""
-    import gymnasium
-    import numpy as np
-
-    fault = os.environ.get(STATE, "")
-
-    class Faulty(gymnasium.Wrapper):  # type: ignore[type-arg]  # of CartPole
-        steps = 0
-
-        def step(self, action: Any) -> Any:
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            self.steps += 1
-            if self.steps == 50 and fault in IN_ENV:
-                Path(os.environ["BENCHMARK_MARK"]).touch()
-                if fault == "env-raises":
-                    raise ValueError("the environment is broken")
-                if fault == "env-hangs":
-                    time.sleep(10_000)
-                observation = np.full_like(observation, np.nan)
-            return observation, reward, terminated, truncated, info
-
-    return Faulty(gymnasium.make("CartPole-v1"))
 
 
 def run_rlpyt(folder: Path, resume: str) -> None:
@@ -152,7 +126,7 @@ def save_rlpyt(folder: Path, resume: str) -> None:
     state = {"w": torch.zeros(4_000_000)}
     for itr in range(10**6):
         checkpoints.save(state, itr=itr, cum_steps=itr)
-        Path(os.environ["BENCHMARK_MARK"]).touch()
+        Path(os.environ[MARK]).touch()
 
 
 def save_sb3(folder: Path, resume: str) -> None:
@@ -165,7 +139,7 @@ def save_sb3(folder: Path, resume: str) -> None:
     model = PPO("MlpPolicy", "CartPole-v1", policy_kwargs=kwargs, device="cpu")
     while True:
         model.save(folder / "model.zip")
-        Path(os.environ["BENCHMARK_MARK"]).touch()
+        Path(os.environ[MARK]).touch()
 
 
 class _Payload:
@@ -281,7 +255,7 @@ class Place(NamedTuple):
 def start(place: Place, fault: str, resume: str = "") -> subprocess.Popen[bytes]:
     peer, python, folder = place
     mark = str(folder / "mark")
-    environment = {**os.environ, STATE: fault, "BENCHMARK_MARK": mark, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, STATE: fault, MARK: mark, "OMP_NUM_THREADS": "1"}
     with (folder / "errors").open("wb") as errors:
         return subprocess.Popen(
             [python, "-W", "ignore", __file__, "--body", peer, fault, str(folder), resume],
@@ -328,9 +302,8 @@ def inject(place: Place, fault: str, limit: float) -> Outcome:
     peer, folder = place.peer, place.folder
     started: dict[int, str] = {}
     try:
-        if fault in IN_ENV:
-            ready = wait_until((folder / "mark").exists, 120)
-        else:
+        ready = wait_until((folder / "mark").exists, 120)
+        if ready and fault not in IN_ENV:
             ready = wait_until(lambda: is_at_work(process), 120)
         if not ready:
             return Outcome(fault, peer, "did not start", 0.0, process.poll(), 0, last_line(folder))
