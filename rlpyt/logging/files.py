@@ -175,7 +175,8 @@ class ProgressCsv:
         """Go back to the first ``rows`` rows of ``columns``, byte for byte as they were.
 
         Raises:
-            RlpytError: ``directory``, where the file does not hold them.
+            RlpytError: ``directory``, where the file does not hold them, or cannot be written: it is
+                left as it was then.
         """
         found = f"{self.rows} rows, columns {self.columns}"
         if rows > self.rows or columns != self.columns[: len(columns)]:
@@ -184,7 +185,10 @@ class ProgressCsv:
             raise RlpytError("directory", what, where=f"found {found}", hint=hint)
         cells = csv.reader(self._lines()[: rows + 1] if columns else [])
         lines = [_line(line[: len(columns)]) for line in cells]
-        write_atomic(self.path, "".join(lines).encode())
+        try:
+            write_atomic(self.path, "".join(lines).encode())
+        except OSError as error:
+            raise directory_error(self.path, error) from error
         self._waiting.clear()
         self._torn = False
         self._take(lines)

@@ -77,33 +77,61 @@ def scores_of(folder: Path, episodes: int) -> list[float]:
     return found
 
 
-def disturbed(
-    queue: Queue, disk: SmallDisk, until: float, rng: random.Random, growth: Growth, every: float
-) -> list[dict[str, Any]]:
-    """Faults at random moments, until the queue is done; none after ``until``."""
-    began, faults, last = time.monotonic(), [], time.monotonic()
-    next_fault = last + rng.expovariate(1 / every)
-    while not queue.is_over:
-        now = time.monotonic()
-        if now > until + PATIENCE:
-            queue.launcher.terminate()
-            queue.launcher.wait()
-            break
-        if (code := queue.launcher.poll()) is not None:
-            if code != -signal.SIGKILL:
-                faults.append(
-                    {"at": round(now - began, 1), "fault": "launcher failed", "what": code}
-                )
-                time.sleep(5.0)
-            queue.start()
-        growth.look(queue.launcher.pid)
-        if now < until and now > next_fault:
-            name, told = some_fault(Situation(queue.launcher.pid, disk, rng))
-            if told:
-                faults.append({"at": round(now - began, 1), "fault": name, "what": told})
-            next_fault = time.monotonic() + rng.expovariate(1 / every)
-        time.sleep(1.0)
-    return faults
+class Soak:
+    """Rounds of queues under faults, and what came of them."""
+
+    def __init__(self, arguments: argparse.Namespace, calm: Path, output: Path) -> None:
+        self.arguments, self.calm, self.output = arguments, calm, output
+        self.rng, self.growth = random.Random(arguments.seed), Growth()
+        self.faults: list[dict[str, Any]] = []
+        self.states: list[dict[str, int]] = []
+        self.scores: list[float] = []
+
+    def round(self, disk: SmallDisk, until: float) -> None:
+        """One queue to its end, no faults after ``until``."""
+        queue = Queue(disk.path / f"round_{len(self.states)}", self.arguments, self.output)
+        try:
+            self._disturb(queue, disk, until)
+        finally:  # only where it did not come to its end
+            if queue.launcher.poll() is None:
+                queue.launcher.terminate()
+                queue.launcher.wait()
+        self.states.append(queue.states())
+        self.scores += scores_of(queue.folder, self.arguments.episodes)
+
+    def _disturb(self, queue: Queue, disk: SmallDisk, until: float) -> None:
+        """Faults at random moments, until the queue is done."""
+        began, every = time.monotonic(), self.arguments.every
+        next_fault = began + self.rng.expovariate(1 / every)
+        while not queue.is_over and (now := time.monotonic()) < until + PATIENCE:
+            if (code := queue.launcher.poll()) is not None:
+                if code != -signal.SIGKILL:
+                    self._note(now - began, "launcher failed", str(code))
+                    time.sleep(5.0)
+                queue.start()
+            self.growth.look(queue.launcher.pid)
+            if next_fault < now < until:
+                self._note(now - began, *some_fault(Situation(queue.launcher.pid, disk, self.rng)))
+                next_fault = time.monotonic() + self.rng.expovariate(1 / every)
+            time.sleep(1.0)
+
+    def _note(self, at: float, fault: str, what: str) -> None:
+        if what:
+            found = {"round": len(self.states), "at": round(at, 1), "fault": fault, "what": what}
+            self.faults.append(found)
+
+    def write(self, more: dict[str, Any]) -> None:
+        """``soak.json``, with ``more``."""
+        settings = {name: str(value) for name, value in vars(self.arguments).items()}
+        result = {
+            "settings": {**settings, "calm": str(self.calm)},
+            "scores": self.scores,
+            "states": self.states,
+            "growth": self.growth.report(),
+            **more,
+            "faults": self.faults,
+        }
+        (self.arguments.out / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 def main() -> int:
@@ -129,59 +157,42 @@ def main() -> int:
         return in_a_namespace([*sys.argv, "--inside"])
     arguments.out.mkdir(parents=True, exist_ok=True)
     output = arguments.out / "launchers.txt"
-    console, rng = Console(width=120), random.Random(arguments.seed)
-    shared = {path.name for path in Path("/dev/shm").glob("*")}
-
+    console = Console(width=120)
     calm = (arguments.calm or arguments.out / "calm").resolve()
     if arguments.calm is None:
         console.print("undisturbed, for the band of the scores")
         Queue(calm, arguments, output).launcher.wait()
 
-    growth, faults, scores = Growth(), [], []
-    states: list[dict[str, int]] = []
+    soak = Soak(arguments, calm, output)
+    shared = {path.name for path in Path("/dev/shm").glob("*")}
     until = time.monotonic() + 3600 * arguments.hours
-    mount = arguments.out.resolve() / "disk"
-    with small_disk(mount, "256m") as disk:
+    with small_disk(arguments.out.resolve() / "disk", "256m") as disk:
         while time.monotonic() < until:
-            queue = Queue(disk.path / f"round_{len(states)}", arguments, output)
-            found = disturbed(queue, disk, until, rng, growth, arguments.every)
-            faults += [{"round": len(states), **fault} for fault in found]
-            states.append(queue.states())
-            scores += scores_of(queue.folder, arguments.episodes)
-            console.print(f"round {len(states)}: {len(found)} faults, {states[-1]}")
+            soak.round(disk, until)
+            soak.write({})  # what is known, should it end here
+            console.print(f"round {len(soak.states)}: {len(soak.faults)} faults, {soak.states[-1]}")
     band = scores_of(calm, arguments.episodes)
     time.sleep(3.0)
     left = sorted(companions())
     new = sorted({path.name for path in Path("/dev/shm").glob("*")} - shared)
     verdicts = {
-        "every queue complete": all(set(found) == {"done"} for found in states),
+        "every queue complete": all(set(found) == {"done"} for found in soak.states),
         "no process left": not left,
         "nothing left in /dev/shm": not new,
-        "memory does not grow": growth.memory_is_flat,
-        "descriptors do not grow": growth.descriptors_are_flat,
-        "scores in the band": min(scores) >= min(band) - 0.05 * abs(min(band)),
+        "memory does not grow": soak.growth.memory_is_flat,
+        "descriptors do not grow": soak.growth.descriptors_are_flat,
+        "scores in the band": min(soak.scores) >= min(band) - 0.05 * abs(min(band)),
     }
-    result = {
-        "settings": {**vars(arguments), "out": str(arguments.out), "calm": str(calm)},
-        "band": band,
-        "scores": scores,
-        "states": states,
-        "left": left,
-        "shared": new,
-        "growth": growth.report(),
-        "verdicts": verdicts,
-        "faults": faults,
-    }
-    (arguments.out / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
-    table = Table(title=f"{arguments.hours} h, {len(faults)} faults, {len(scores)} runs")
+    soak.write({"band": band, "left": left, "shared": new, "verdicts": verdicts})
+    table = Table(title=f"{arguments.hours} h, {len(soak.faults)} faults, {len(soak.scores)} runs")
     table.add_column("")
     table.add_column("", justify="right")
     for name, holds in verdicts.items():
         table.add_row(name, "yes" if holds else "NO")
-    for name, value in growth.report().items():
+    for name, value in soak.growth.report().items():
         table.add_row(name, str(value))
     console.print(table)
-    console.print(f"undisturbed {band}\ndisturbed {scores}")
+    console.print(f"undisturbed {band}\ndisturbed {soak.scores}")
     return 0 if all(verdicts.values()) else 1
 
 

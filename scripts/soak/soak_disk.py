@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,9 @@ class SmallDisk:
 
     def fill(self) -> None:
         """To the last byte."""
-        with (self.path / "filler").open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(2**20))
-                    file.flush()
-            except OSError:
-                return
+        with (self.path / "filler").open("wb", buffering=0) as file, suppress(OSError):
+            while True:  # without a buffer: what stood in it would be written at the end again
+                file.write(bytes(2**20))
 
     def free(self) -> None:
         """As before."""

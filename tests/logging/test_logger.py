@@ -384,6 +384,30 @@ def test_rows_wait_while_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "progress.csv").read_text().startswith(whole)
 
 
+@pytest.mark.faults("F18")
+def test_resumed_on_a_full_disk_it_says_so_and_leaves_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    logger = quiet(tmp_path)
+    log_rows(logger, range(2))
+    state = logger.state_dict()
+    log_rows(logger, range(2, 4))
+    logger.close()
+    before = (tmp_path / "progress.csv").read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    logger = quiet(tmp_path, resume=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(RlpytError, match=r"cannot write .*progress\.csv: No space left"):
+            logger.load_state_dict(state)
+    logger.close()
+    assert (tmp_path / "progress.csv").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
 def test_a_removed_directory_stops_the_run_after_ten_rows(tmp_path: Path):
     logger = quiet(tmp_path / "run")
     logger.row({"a": 0}, 0)
