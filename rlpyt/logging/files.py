@@ -175,8 +175,8 @@ class ProgressCsv:
         """Go back to the first ``rows`` rows of ``columns``, byte for byte as they were.
 
         Raises:
-            RlpytError: ``directory``, where the file does not hold them, or cannot be written: it is
-                left as it was then.
+            RlpytError: ``directory``, where the file does not hold them, or cannot be written; it
+                is left as it was then.
         """
         found = f"{self.rows} rows, columns {self.columns}"
         if rows > self.rows or columns != self.columns[: len(columns)]:
