@@ -31,6 +31,7 @@ __all__ = ["main"]
 
 GRID = ["dqn", "--grid", "env=CartPole-v1", "--async", "--sampler", "cpu", "--workers", "2"]
 SETTINGS = ["sampler.on_worker_failure=restart", "sampler.max_restarts=1000000"]
+SHARED = Path("/dev/shm")  # the namespace has its own, where others leave nothing
 PATIENCE = 1800.0  # seconds for a queue to come to its end once nothing is injected any more
 
 
@@ -164,17 +165,16 @@ def main() -> int:
         Queue(calm, arguments, output).launcher.wait()
 
     soak = Soak(arguments, calm, output)
-    shared = {path.name for path in Path("/dev/shm").glob("*")}
     until = time.monotonic() + 3600 * arguments.hours
-    with small_disk(arguments.out.resolve() / "disk", "256m") as disk:
+    with small_disk(arguments.out.resolve() / "disk", "256m") as disk, small_disk(SHARED, "2g"):
         while time.monotonic() < until:
             soak.round(disk, until)
             soak.write({})  # what is known, should it end here
             console.print(f"round {len(soak.states)}: {len(soak.faults)} faults, {soak.states[-1]}")
+        time.sleep(3.0)
+        left = sorted(companions())
+        new = sorted(path.name for path in SHARED.iterdir())
     band = scores_of(calm, arguments.episodes)
-    time.sleep(3.0)
-    left = sorted(companions())
-    new = sorted({path.name for path in Path("/dev/shm").glob("*")} - shared)
     verdicts = {
         "every queue complete": all(set(found) == {"done"} for found in soak.states),
         "no process left": not left,
