@@ -72,7 +72,8 @@ def test_actor_critics_take_it_for_both_networks() -> None:
 
 
 def test_other_precisions_are_refused() -> None:
-    with pytest.raises(RlpytError, match=r"algo\.precision = 'float16' is none of 'float32', 'bfloat16'"):
+    told = r"algo\.precision = 'float16' is none of 'float32', 'bfloat16'"
+    with pytest.raises(RlpytError, match=told):
         first_step("ppo", precision="float16")
 
 
