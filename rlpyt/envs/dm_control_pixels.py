@@ -4,7 +4,9 @@ such as ``dm_control_pixels/walker-walk-v0``.
 
 import os
 from collections import deque
+from contextlib import suppress
 from ctypes.util import find_library
+from importlib import import_module
 from typing import Any, Final, final
 
 import gymnasium
@@ -144,6 +146,14 @@ def _choose_renderer() -> None:
             return
 
 
+def _load_compiler() -> None:
+    """Import torch's compiler of kernels, where it is installed (its builds for GPUs bring it). It
+    and a renderer without a GPU each have an LLVM: who is loaded behind the renderer's crashes.
+    """
+    with suppress(ImportError):
+        import_module("triton")
+
+
 def register_pixels() -> None:
     """Give Gymnasium an id for each task of the suite.
 
@@ -151,6 +161,7 @@ def register_pixels() -> None:
         RlpytError: ``env``, for a missing package.
     """
     _choose_renderer()
+    _load_compiler()
     import_suite(_SUITE)
     point = f"{DmControlPixels.__module__}:{DmControlPixels.__qualname__}"
     for name in list(gymnasium.registry):
