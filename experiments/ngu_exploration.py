@@ -9,48 +9,21 @@ Source: the paper's hyperparameters. Differs: 32 environments, 40 steps at a tim
 actors; frames are stacked, and intrinsic rewards are scaled by their running deviation.
 """
 
-from dataclasses import replace
 from functools import partial
 
 from command_line import main
+from key_door_grid import key_door_grid
 
-from rlpyt.agents import ArmAgent
-from rlpyt.algos import NGU
 from rlpyt.cli.presets import default_runner
 from rlpyt.envs import EnvConfig
 from rlpyt.runners import MinibatchRl
 
-EPISODE = 40  # steps of KeyDoorGrid, at most
 GAMES = ("MontezumaRevenge", "Pitfall", "PrivateEye")
 
 
 def small(env: EnvConfig) -> MinibatchRl:
     """100k steps of 16 environments by a family of 8."""
     return default_runner("ngu", env)
-
-
-def key_door() -> MinibatchRl:
-    """300k steps. Each sequence is an episode from its cue on; half of them are learned from for
-    other arms; novelty counts less, that the one reward is not lost in it.
-    """
-    made = small(EnvConfig(id="rlpyt.envs:KeyDoorGrid"))
-    assert isinstance(made.algo, NGU)
-    assert isinstance(made.agent, ArmAgent)
-    algo = replace(
-        made.algo,
-        replay=replace(made.algo.replay, sequence_length=EPISODE, rnn_state_interval=EPISODE),
-        replay_ratio=64.0,
-        learning_rate=5e-4,
-        learning_rate_schedule="linear",
-        cross_mixture=0.5,
-    )
-    return replace(
-        made,
-        algo=algo,
-        agent=replace(made.agent, intrinsic_weight=0.1),
-        sampler=replace(made.sampler, batch_T=EPISODE, mid_batch_reset=False),
-        n_steps=300_000,
-    )
 
 
 def atari(game: str) -> MinibatchRl:
@@ -60,7 +33,7 @@ def atari(game: str) -> MinibatchRl:
 
 EXPERIMENTS = {
     "ngu_SparseChain": partial(small, EnvConfig(id="rlpyt.envs:SparseChain")),
-    "ngu_KeyDoorGrid": partial(key_door),
+    "ngu_KeyDoorGrid": partial(key_door_grid, "ngu"),
 } | {f"ngu_{game}": partial(atari, game) for game in GAMES}
 
 if __name__ == "__main__":
