@@ -31,6 +31,7 @@ FOLDER = Path(__file__).parents[1] / "experiments"
 FILES = sorted(FOLDER.glob("*_*.py"))
 FILES.remove(FOLDER / "command_line.py")
 FILES.remove(FOLDER / "procgen_games.py")
+FILES.remove(FOLDER / "key_door_grid.py")
 
 FAMILIES = {"dqn": QAlgorithm, "qpg": QpgAlgorithm, "rad": SAC}
 CONTINUOUS = EnvSpaces(spaces.Box(-np.inf, np.inf, (11,)), spaces.Box(-1.0, 1.0, (3,)))
@@ -45,6 +46,7 @@ def importing_from(folder: Path) -> Iterator[None]:
         yield
     sys.modules.pop("command_line", None)
     sys.modules.pop("procgen_games", None)
+    sys.modules.pop("key_door_grid", None)
 
 
 @cache
