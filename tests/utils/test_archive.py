@@ -246,23 +246,23 @@ def test_too_many_bytes(here: Path, kind: str) -> None:
     )
 
 
-def test_an_entry_that_is_longer_than_it_says(here: Path) -> None:
+def zip_that_says(here: Path, size: int) -> Path:
+    """A zip whose one entry has 3000 bytes, and by both of its headers ``size``."""
     path = make_zip(here / "a.zip", [("a", b"x" * 3000)], zipfile.ZIP_DEFLATED)
     data = bytearray(path.read_bytes())
     for mark, offset in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
-        struct.pack_into("<I", data, data.find(mark) + offset, 10)
+        struct.pack_into("<I", data, data.find(mark) + offset, size)
     path.write_bytes(data)
-    assert "'a' is damaged" in refused(path)
+    return path
+
+
+def test_an_entry_that_is_longer_than_it_says(here: Path) -> None:
+    assert "'a' is damaged" in refused(zip_that_says(here, 10))
 
 
 def test_an_entry_that_is_shorter_than_it_says(here: Path) -> None:
     """Whose checksum is right."""
-    path = make_zip(here / "a.zip", [("a", b"x" * 3000)], zipfile.ZIP_DEFLATED)
-    data = bytearray(path.read_bytes())
-    for mark, offset in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
-        struct.pack_into("<I", data, data.find(mark) + offset, 5000)
-    path.write_bytes(data)
-    assert "'a' is 2000 bytes shorter than it says" in refused(path)
+    assert "'a' is 2000 bytes shorter than it says" in refused(zip_that_says(here, 5000))
 
 
 def test_what_a_library_reads_beyond_the_size_is_not_written(here: Path) -> None:

@@ -51,9 +51,7 @@ __all__ = ["FamilyAlgorithm"]
 
 _UNIT = (0.0, 1.0)
 _RANGES = {**Q_RANGES, "discount_min": _UNIT, "retrace_lambda": _UNIT, "cross_mixture": _UNIT}
-_MIXTURE_STREAM = (
-    3  # of Stream.ALGO; 0 and 1 are the algorithms' and their replays', 2 the bandits'
-)
+_MIXTURE_STREAM = 3  # of Stream.ALGO; 0 and 1 are algorithms' and replays', 2 the bandits'
 
 
 def _replay() -> ReplayBuffer:
