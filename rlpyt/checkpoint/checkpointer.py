@@ -233,6 +233,8 @@ class Checkpointer:
                 shutil.rmtree(doomed)
             else:
                 path.unlink()
+        except FileNotFoundError:
+            pass  # gone, perhaps with its whole directory: the next write says that
         except OSError as error:
             self.tell(f"cannot remove {path}: {error.strerror}")
 

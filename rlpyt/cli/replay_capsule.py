@@ -158,6 +158,7 @@ class _Watch:
 
     def _end(self) -> None:
         """Show where the main thread is, and leave: it cannot be stopped."""
+        faulthandler.cancel_dump_traceback_later()  # Python runs: it would walk frames that move
         traceback.print_stack(sys._current_frames()[self._main])
         what = f"no return from {_call(self._number)} within {self._timeout:g} s; its stack above"
         code = _tell(self._capsule, what, reproduced=self._capsule["failure"]["code"] == HANG)

@@ -62,7 +62,11 @@ class QueueFile:
         with self._errors_named():
             self._database = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
             self._database.row_factory = sqlite3.Row
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Let go of the file."""

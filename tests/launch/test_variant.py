@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,8 @@ def loaded_with(folder: Path, content: str | bytes) -> RlpytError:
     ("text", "what"),
     [
         ("", ":1:1: not JSON"),
-        ('{"algo": {"lr": 0.1,}}', ":1:21: not JSON"),
+        # the brace is what was not awaited; since Python 3.13, the comma before it
+        ('{"algo": {"lr": 0.1,}}', f":1:{21 if sys.version_info < (3, 13) else 20}: not JSON"),
         ('{"algo":\n  {"lr" 0.1}}', ":2:9: not JSON: Expecting ':' delimiter"),
         ("{'algo': 1}", ":1:2: not JSON: Expecting property name enclosed in double quotes"),
         ('{"algo": 1} {}', ":1:13: not JSON: Extra data"),
