@@ -4,11 +4,14 @@ filled and the launcher killed. All of it must end well.
     python scripts/soak --hours 2 --out data/soak
     python scripts/soak --hours 0.05 --seeds 2 --steps 30000       a look whether it works
 
-First the same runs undisturbed: the band of their scores. Then rounds of them under faults, one
-after the other until the time is over, each to the end of its queue. Written into ``--out``:
-``soak.json`` with every fault and every measurement, and a table on the screen. The exit code is 1
-unless every queue was completed, no process and nothing in /dev/shm was left, nothing grew, and
-the scores are in the band. Linux only; wants user namespaces, for a disk that can be full.
+First the same runs, and more seeds of them, undisturbed: the band of their scores. Then rounds of
+them under faults, one after the other until the time is over, each to the end of its queue. A score
+is the mean return of the final parameters in episodes of an evaluation. Told is also how many runs
+under faults ended with the parameters of the undisturbed run of their seed, bit by bit: those may
+where no worker was killed, which loses its environments. Written into ``--out``: ``soak.json``
+with every fault and every measurement, and a table on the screen. The exit code is 1 unless every
+queue was completed, no process and nothing in /dev/shm was left, nothing grew, and the scores are
+in the band. Linux only; wants user namespaces, for a disk that can be full.
 """
 
 import argparse
@@ -27,6 +30,9 @@ from soak_disk import SmallDisk, in_a_namespace, small_disk
 from soak_faults import Situation, companions, some_fault
 from soak_growth import Growth
 
+from rlpyt.checkpoint.checkpointer import Checkpointer
+from rlpyt.checkpoint.files import read_manifest
+
 __all__ = ["main"]
 
 GRID = ["dqn", "--grid", "env=CartPole-v1", "--async", "--sampler", "cpu", "--workers", "2"]
@@ -38,8 +44,8 @@ PATIENCE = 1800.0  # seconds for a queue to come to its end once nothing is inje
 class Queue:
     """A grid in a directory, and the launcher that works on it."""
 
-    def __init__(self, folder: Path, arguments: argparse.Namespace, output: Path) -> None:
-        options = ["--seeds", str(arguments.seeds), "--steps", str(arguments.steps)]
+    def __init__(self, folder: Path, seeds: int, steps: int, output: Path) -> None:
+        options = ["--seeds", str(seeds), "--steps", str(steps)]
         always = ["--retries", "1000000", "--no-report", "--no-preflight", "--no-plot"]
         words = [*GRID, *options, *always, "--out", str(folder), *SETTINGS]
         self.command = [sys.executable, "-m", "rlpyt", "launch", *words]
@@ -64,11 +70,30 @@ class Queue:
         return {state: count for state, count in counts.items() if count}
 
 
+def runs_of(folder: Path) -> list[Path]:
+    """The directories of the runs of a queue."""
+    return sorted(path.parent for path in folder.rglob("params.json"))
+
+
+def final_contents(run: Path) -> Any:
+    """What tells one final checkpoint from another: the sums of parameters, optimizer, replay."""
+    last = Checkpointer(run / "checkpoints").latest()
+    assert last is not None, run
+    return read_manifest(last).files["arrays.safetensors"]
+
+
+def same_as(folder: Path, calm: Path) -> int:
+    """How many runs below ``folder`` ended exactly as those of the same name below ``calm``."""
+    found = {run.relative_to(calm): run for run in runs_of(calm)}
+    pairs = [(run, found[run.relative_to(folder)]) for run in runs_of(folder)]
+    return sum(final_contents(run) == final_contents(other) for run, other in pairs)
+
+
 def scores_of(folder: Path, episodes: int) -> list[float]:
-    """Of each run's best parameters, in episodes that training never had."""
+    """Of each run's final parameters, in episodes that training never had."""
     found = []
-    for run in sorted(path.parent for path in folder.rglob("params.json")):
-        words = [sys.executable, "-m", "rlpyt", "eval", str(run), "--best", "--json"]
+    for run in runs_of(folder):
+        words = [sys.executable, "-m", "rlpyt", "eval", str(run), "--json"]
         done = subprocess.run(
             [*words, "--episodes", str(episodes)], capture_output=True, text=True, check=False
         )
@@ -87,10 +112,12 @@ class Soak:
         self.faults: list[dict[str, Any]] = []
         self.states: list[dict[str, int]] = []
         self.scores: list[float] = []
+        self.same = 0
 
     def round(self, disk: SmallDisk, until: float) -> None:
         """One queue to its end, no faults after ``until``."""
-        queue = Queue(disk.path / f"round_{len(self.states)}", self.arguments, self.output)
+        folder = disk.path / f"round_{len(self.states)}"
+        queue = Queue(folder, self.arguments.seeds, self.arguments.steps, self.output)
         try:
             self._disturb(queue, disk, until)
         finally:  # only where it did not come to its end
@@ -98,7 +125,8 @@ class Soak:
                 queue.launcher.terminate()
                 queue.launcher.wait()
         self.states.append(queue.states())
-        self.scores += scores_of(queue.folder, self.arguments.episodes)
+        self.scores += scores_of(folder, self.arguments.episodes)
+        self.same += same_as(folder, self.calm)
 
     def _disturb(self, queue: Queue, disk: SmallDisk, until: float) -> None:
         """Faults at random moments, until the queue is done."""
@@ -127,6 +155,7 @@ class Soak:
         result = {
             "settings": {**settings, "calm": str(self.calm)},
             "scores": self.scores,
+            "exactly as undisturbed": self.same,
             "states": self.states,
             "growth": self.growth.report(),
             **more,
@@ -152,6 +181,7 @@ def main() -> int:
         "an undisturbed queue of the same settings, which is taken for the band; default: one more"
     )
     parser.add_argument("--calm", type=Path, metavar="DIR", help=calm)
+    parser.add_argument("--calm-seeds", type=int, default=6, help="runs of that queue")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.inside:
@@ -162,7 +192,8 @@ def main() -> int:
     calm = (arguments.calm or arguments.out / "calm").resolve()
     if arguments.calm is None:
         console.print("undisturbed, for the band of the scores")
-        Queue(calm, arguments, output).launcher.wait()
+        seeds = max(arguments.seeds, arguments.calm_seeds)
+        Queue(calm, seeds, arguments.steps, output).launcher.wait()
 
     soak = Soak(arguments, calm, output)
     until = time.monotonic() + 3600 * arguments.hours
@@ -191,6 +222,7 @@ def main() -> int:
         table.add_row(name, "yes" if holds else "NO")
     for name, value in soak.growth.report().items():
         table.add_row(name, str(value))
+    table.add_row("runs that ended exactly as undisturbed", f"{soak.same} of {len(soak.scores)}")
     console.print(table)
     console.print(f"undisturbed {band}\ndisturbed {soak.scores}")
     return 0 if all(verdicts.values()) else 1
