@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.table import Table
@@ -56,6 +56,14 @@ class Queue:
         """A launcher, which goes on with what there is."""
         with self.output.open("ab") as file:
             self.launcher = subprocess.Popen(self.command, stdout=file, stderr=file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.launcher.poll() is None:  # it did not come to its end
+            self.launcher.terminate()
+            self.launcher.wait()
 
     @property
     def is_over(self) -> bool:
@@ -118,12 +126,8 @@ class Soak:
         """One queue to its end, no faults after ``until``."""
         folder = disk.path / f"round_{len(self.states)}"
         queue = Queue(folder, self.arguments.seeds, self.arguments.steps, self.output)
-        try:
+        with queue:
             self._disturb(queue, disk, until)
-        finally:  # only where it did not come to its end
-            if queue.launcher.poll() is None:
-                queue.launcher.terminate()
-                queue.launcher.wait()
         self.states.append(queue.states())
         self.scores += scores_of(folder, self.arguments.episodes)
         self.same += same_as(folder, self.calm)
@@ -185,7 +189,8 @@ def main() -> int:
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.inside:
-        return in_a_namespace([*sys.argv, "--inside"])
+        in_a_namespace([*sys.argv, "--inside"])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # with its queue
     arguments.out.mkdir(parents=True, exist_ok=True)
     output = arguments.out / "launchers.txt"
     console = Console(width=120)
@@ -193,7 +198,8 @@ def main() -> int:
     if arguments.calm is None:
         console.print("undisturbed, for the band of the scores")
         seeds = max(arguments.seeds, arguments.calm_seeds)
-        Queue(calm, seeds, arguments.steps, output).launcher.wait()
+        with Queue(calm, seeds, arguments.steps, output) as queue:
+            queue.launcher.wait()
 
     soak = Soak(arguments, calm, output)
     until = time.monotonic() + 3600 * arguments.hours

@@ -1,23 +1,25 @@
 """A disk that can be full: a file system in memory, in a namespace of mounts of our own."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 __all__ = ["SmallDisk", "in_a_namespace", "small_disk"]
 
 
-def in_a_namespace(words: list[str]) -> int:
-    """The script once more, with ``words``, where what it mounts is its own; its exit code.
+def in_a_namespace(words: list[str]) -> NoReturn:
+    """Become the script once more, with ``words``, where what it mounts is its own.
 
     SQLite looks at paths with every link resolved, which from outside of a namespace leads past
     what is mounted in it: who works on the small disk has to live beside it.
     """
     unshare = ["unshare", "--user", "--map-root-user", "--mount"]
-    return subprocess.run([*unshare, sys.executable, *words], check=False).returncode
+    os.execvp(unshare[0], [*unshare, sys.executable, *words])
 
 
 @dataclass
