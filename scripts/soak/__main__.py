@@ -11,7 +11,7 @@ under faults ended with the parameters of the undisturbed run of their seed, bit
 where no worker was killed, which loses its environments. Written into ``--out``: ``soak.json``
 with every fault and every measurement, and a table on the screen. The exit code is 1 unless every
 queue was completed, no process and nothing in /dev/shm was left, nothing grew, and the scores are
-in the band. Linux only; wants user namespaces, for a disk that can be full.
+no worse than undisturbed. Linux only; wants user namespaces, for a disk that can be full.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import mannwhitneyu
 from soak_disk import SmallDisk, in_a_namespace, small_disk
 from soak_faults import Situation, companions, some_fault
 from soak_growth import Growth
@@ -38,6 +39,7 @@ __all__ = ["main"]
 GRID = ["dqn", "--grid", "env=CartPole-v1", "--async", "--sampler", "cpu", "--workers", "2"]
 SETTINGS = ["sampler.on_worker_failure=restart", "sampler.max_restarts=1000000"]
 SHARED = Path("/dev/shm")  # the namespace has its own, where others leave nothing
+SIGNIFICANT = 0.05
 PATIENCE = 1800.0  # seconds for a queue to come to its end once nothing is injected any more
 
 
@@ -95,6 +97,13 @@ def same_as(folder: Path, calm: Path) -> int:
     found = {run.relative_to(calm): run for run in runs_of(calm)}
     pairs = [(run, found[run.relative_to(folder)]) for run in runs_of(folder)]
     return sum(final_contents(run) == final_contents(other) for run, other in pairs)
+
+
+def not_worse(scores: list[float], band: list[float]) -> bool:
+    """Whether no shift of ``scores`` below ``band`` is seen: Mann and Whitney's test, one-sided, at
+    5 %. Single runs say nothing: DQN ends now and then at half of the best return undisturbed, too.
+    """
+    return bool(mannwhitneyu(scores, band, alternative="less").pvalue >= SIGNIFICANT)
 
 
 def scores_of(folder: Path, episodes: int) -> list[float]:
@@ -218,7 +227,7 @@ def main() -> int:
         "nothing left in /dev/shm": not new,
         "memory does not grow": soak.growth.memory_is_flat,
         "descriptors do not grow": soak.growth.descriptors_are_flat,
-        "scores in the band": min(soak.scores) >= min(band) - 0.05 * abs(min(band)),
+        "scores no worse than undisturbed": not_worse(soak.scores, band),
     }
     soak.write({"band": band, "left": left, "shared": new, "verdicts": verdicts})
     table = Table(title=f"{arguments.hours} h, {len(soak.faults)} faults, {len(soak.scores)} runs")

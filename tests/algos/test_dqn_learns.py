@@ -14,9 +14,10 @@ from gymnasium import spaces
 
 from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
 from rlpyt.algos.dqn import DQN, IQN, QRDQN, R2D1, CategoricalDQN, QAlgorithm
+from rlpyt.algos.dqn.family import FamilyAlgorithm
 from rlpyt.cli.main import main
 from rlpyt.cli.presets.registry import default_runner
-from rlpyt.envs import EnvConfig, MemoryCorridor
+from rlpyt.envs import EnvConfig, MemoryCorridor, SparseChain
 from rlpyt.logging.context import logger_context
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
@@ -175,6 +176,42 @@ def test_remembers_a_long_corridor(seed: int) -> None:
     assert mean_return(with_memory, 200) >= 0.95
     without = corridor_runner(False, length=10, n_steps=30_000, seed=seed)
     assert mean_return(without, 200) < 0.3
+
+
+def explorer_runner(algorithm: str, env: EnvConfig, *, n_steps: int, seed: int) -> MinibatchRl:
+    """The preset of an algorithm with sequences, with more updates."""
+    runner = default_runner(algorithm, env)
+    assert isinstance(runner.algo, R2D1 | FamilyAlgorithm)
+    algo = replace(
+        runner.algo,
+        min_steps_learn=500,
+        replay_ratio=32.0,
+        learning_rate=1e-3,
+        learning_rate_schedule="linear",
+    )
+    return replace(runner, algo=algo, n_steps=n_steps, seed=seed, device="cpu")
+
+
+@pytest.mark.parametrize("algorithm", ["ngu", "agent57"])
+def test_explorers_remember(algorithm: str) -> None:
+    """What is new pays, and in the end only what the environment pays counts."""
+    env = EnvConfig(id=MemoryCorridor, kwargs={"length": 2})
+    assert mean_return(explorer_runner(algorithm, env, n_steps=6_000, seed=0), 200) == 1.0
+
+
+@pytest.mark.learning
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(5))
+def test_explorers_reach_the_end_of_a_chain(seed: int) -> None:
+    """Twenty cells: what R2D1 finds is the small reward at the start."""
+    env = EnvConfig(id=SparseChain, kwargs={"length": 20})
+    found = {
+        algorithm: mean_return(explorer_runner(algorithm, env, n_steps=60_000, seed=seed))
+        for algorithm in ("ngu", "agent57", "r2d1")
+    }
+    assert found["ngu"] >= 1.0, found
+    assert found["agent57"] >= 1.0, found
+    assert found["r2d1"] <= 0.2, found
 
 
 PRESETS = {"categorical": "c51", "rainbow": "rainbow", "qrdqn": "qrdqn", "iqn": "iqn"}
