@@ -146,8 +146,9 @@ def flattened(samples):
 class Episodes:
     """Σ K by loops over lists: of the k nearest, or of all that are remembered."""
 
-    def __init__(self, *, everything=False, k=10, capacity=2048):
+    def __init__(self, *, everything=False, k=10, capacity=2048, epsilon=1e-4):
         self.everything, self.k, self.capacity = everything, k, capacity
+        self.epsilon = epsilon
         self.memory = [[] for _ in range(B)]
         self.distances = []
 
@@ -165,7 +166,7 @@ class Episodes:
                 counted = squares[b] if self.everything else sorted(squares[b])[: self.k]
                 for d in counted:
                     rate = max(d / np.mean(self.distances) - 0.008, 0.0)
-                    found[t, b] += 1e-4 / (rate + 1e-4)
+                    found[t, b] += self.epsilon / (rate + self.epsilon)
                 self.memory[b] = [*self.memory[b], following[t, b]][-self.capacity :]
                 if done[t, b]:
                     self.memory[b] = []
@@ -210,8 +211,9 @@ def test_pseudo_counts_beyond_the_greatest_similarity_nothing_is_new():
 
 
 def test_ride():
-    reward = plain("ride", kernel_kwargs={"n_neighbors": 3})  # of which N_ep counts more
-    episodes = Episodes(everything=True, k=3)
+    # A wide kernel: N_ep counts more than the 1 nearest, and those beyond have to be seen in it.
+    reward = plain("ride", kernel_kwargs={"n_neighbors": 1, "kernel_epsilon": 0.5})
+    episodes = Episodes(everything=True, k=1, epsilon=0.5)
     for seed in range(3):
         samples = walk(seed)
         phi, following = features(reward, samples, "dynamics.inverse")
