@@ -24,7 +24,6 @@ def make_runner(settings: FamilySettings) -> MinibatchRl:
     assert isinstance(agent, ArmAgent)
     assert isinstance(algo, Agent57)
     assert isinstance(algo.replay, ReplayBuffer)
-    learned = settings.minibatch * settings.sequence_length
     sampler = replace(made.sampler, batch_T=settings.rollout, batch_B=settings.num_envs)
     if settings.variant == "cpu":
         sampler = replace(as_sampler(sampler, "cpu"), n_workers=2)
@@ -36,7 +35,7 @@ def make_runner(settings: FamilySettings) -> MinibatchRl:
                 algo.replay, size=settings.replay_size, sequence_length=settings.sequence_length
             ),
             batch_size=settings.minibatch,
-            replay_ratio=learned / settings.steps_per_update,
+            replay_ratio=settings.replay_ratio,
             min_steps_learn=settings.learning_starts,
             learning_rate=settings.learning_rate,
         ),

@@ -18,12 +18,17 @@ class FamilySettings(Run):
     n_arms: int = 8
     sequence_length: int = 20
     minibatch: int = 32  # sequences
-    steps_per_update: int = 40  # of the environment
+    replay_ratio: float = 16.0  # how often a step is learned from, on average
     replay_size: int = 100_000
     learning_starts: int = 2_000  # environment steps
     hidden: int = 64  # before the LSTM, of it, and of the dueling heads
     episodic_capacity: int = 256  # states of an episode that are remembered
     learning_rate: float = 1e-3
+
+    @property
+    def steps_per_update(self) -> int:
+        """Steps of the environment."""
+        return round(self.minibatch * self.sequence_length / self.replay_ratio)
 
     @property
     def batch(self) -> int:
@@ -34,8 +39,9 @@ class FamilySettings(Run):
         """The settings in words."""
         return (
             f"{self.env_id}, {self.n_arms} policies, an update with {self.minibatch} sequences of "
-            f"{self.sequence_length} steps after every {self.steps_per_update} steps, LSTM of "
-            f"{self.hidden}, episodic memory of {self.episodic_capacity}"
+            f"{self.sequence_length} steps after every {self.steps_per_update} steps (replay ratio "
+            f"{self.replay_ratio:g}), LSTM of {self.hidden}, episodic memory of "
+            f"{self.episodic_capacity}"
         )
 
 
