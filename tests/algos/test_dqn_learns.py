@@ -179,7 +179,7 @@ def test_remembers_a_long_corridor(seed: int) -> None:
 
 
 def explorer_runner(algorithm: str, env: EnvConfig, *, n_steps: int, seed: int) -> MinibatchRl:
-    """The preset of an algorithm with sequences, with more updates; NGU's arms learn from others."""
+    """The preset of an algorithm with sequences, with more updates; arms of NGU learn from all."""
     runner = default_runner(algorithm, env)
     assert isinstance(runner.algo, R2D1 | FamilyAlgorithm)
     algo = replace(runner.algo, cross_mixture=0.5) if algorithm == "ngu" else runner.algo
