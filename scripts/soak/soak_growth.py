@@ -1,10 +1,12 @@
 """Whether processes grow: memory and descriptors over their lives."""
 
+import os
+import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import theilslopes
@@ -18,11 +20,19 @@ LEAST_MB_PER_HOUR = 1.0
 LOOK_EVERY = 5.0
 
 
+class Look(NamedTuple):
+    """What is seen of a process at a moment."""
+
+    time: float  # seconds
+    resident: float  # MB
+    files: Counter[str]  # open descriptors, by what they lead to
+
+
 class Growth:
     """Measurements of every process below a launcher, and of itself."""
 
     def __init__(self) -> None:
-        self._seen: defaultdict[int, list[tuple[float, float, int]]] = defaultdict(list)
+        self._seen: defaultdict[int, list[Look]] = defaultdict(list)
         self._last = -LOOK_EVERY
 
     def look(self, launcher: int) -> None:
@@ -35,27 +45,32 @@ class Growth:
             with suppress(OSError, StopIteration):
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
                 resident = next(line for line in lines if line.startswith("VmRSS"))
-                files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-                self._seen[pid].append((now, int(resident.split()[1]) / 1024, files))
+                links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+                files = Counter(re.sub(r"[0-9a-f]{4,}|[0-9]+", "N", link) for link in links)
+                self._seen[pid].append(Look(now, int(resident.split()[1]) / 1024, files))
+
+    def _long(self) -> list[list[Look]]:
+        return [looks for looks in self._seen.values() if looks[-1].time - looks[0].time >= LONG]
 
     def slopes(self) -> list[float]:
         """MB an hour, of each process that lived long, by the medians of all pairs."""
         found = []
-        for rows in self._seen.values():
-            times, memory, _files = np.array(rows).T
-            if times[-1] - times[0] >= LONG:
-                late = times >= times[0] + EARLY * (times[-1] - times[0])
-                found.append(float(theilslopes(memory[late], times[late] / 3600).slope))
+        for looks in self._long():
+            times, memory = np.array([(look.time, look.resident) for look in looks]).T
+            late = times >= times[0] + EARLY * (times[-1] - times[0])
+            found.append(float(theilslopes(memory[late], times[late] / 3600).slope))
         return found
 
-    def more_descriptors(self) -> list[int]:
-        """How many more a process had at the end of its life than in the middle of it."""
+    def more_descriptors(self) -> list[str]:
+        """What processes had more of at the end of their lives than in the middle of them."""
         found = []
-        for rows in self._seen.values():
-            if rows[-1][0] - rows[0][0] >= LONG:
-                files = [count for _time, _memory, count in rows]
-                middle = files[len(files) // 3 : 2 * len(files) // 3]
-                found.append(int(np.median(files[-len(files) // 4 :]) - np.median(middle)))
+        for looks in self._long():
+            middle = [look.files for look in looks[len(looks) // 3 : 2 * len(looks) // 3]]
+            late = [look.files for look in looks[-len(looks) // 4 :]]
+            for name in set().union(*late):
+                before = np.median([files[name] for files in middle])
+                more = int(np.median([files[name] for files in late]) - before)
+                found += [f"{more} of {name}"] if more > 0 else []
         return found
 
     @property
@@ -66,8 +81,8 @@ class Growth:
 
     @property
     def descriptors_are_flat(self) -> bool:
-        """No process had more at its end than in its middle."""
-        return max(self.more_descriptors(), default=0) <= 0
+        """No process had more of anything at its end than in its middle."""
+        return not self.more_descriptors()
 
     def report(self) -> dict[str, Any]:
         """In numbers."""
@@ -76,5 +91,5 @@ class Growth:
             "processes that lived 5 minutes": len(slopes),
             "MB an hour, median": round(float(np.median(slopes)), 3) if slopes else None,
             "MB an hour, most": round(max(slopes), 3) if slopes else None,
-            "more descriptors, most": max(self.more_descriptors(), default=0),
+            "more descriptors": self.more_descriptors(),
         }
