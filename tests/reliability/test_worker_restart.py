@@ -41,12 +41,18 @@ def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 @contextmanager
 def killing(moments: list[float]) -> Iterator[list[int]]:
-    """A random worker is killed when it is ``moments`` seconds later, and so on; who was killed."""
+    """A random worker is killed when it is ``moments`` seconds later, and so on; who was killed.
+
+    The first moment is counted from the first worker: a cold start takes seconds of its own.
+    """
     killed: list[int] = []
     over = threading.Event()
 
     def kill() -> None:
         rng = random.Random(len(moments))
+        while not workers():
+            if over.wait(0.02):
+                return
         for moment in moments:
             if over.wait(moment):
                 return
