@@ -14,7 +14,8 @@ quadruped_walk 726, finger_turn_easy 525, acrobot_swingup 166.
 
 Source: Yarats et al. 2021 (arXiv:2107.09645), table of hyper-parameters. Differs: noise begins to
 fade behind the first 2000 steps; squared errors have a ½, with Adam the same but for its ε;
-orthogonal hidden layers have a gain of sqrt 2.
+orthogonal hidden layers have a gain of sqrt 2. The tasks' settings are those of the authors' code
+(facebookresearch/drqv2, cfgs/task).
 """
 
 from functools import partial
@@ -32,7 +33,16 @@ from rlpyt.samplers import SerialSampler
 TASKS = {
     100_000: (
         500_000,
-        ("cartpole-balance", "cartpole-swingup", "ball_in_cup-catch", "finger-spin"),
+        (
+            "ball_in_cup-catch",
+            "cartpole-balance",
+            "cartpole-swingup",
+            "finger-spin",
+            "hopper-stand",
+            "pendulum-swingup",
+            "walker-stand",
+            "walker-walk",
+        ),
     ),
     500_000: (
         1_500_000,
@@ -40,13 +50,9 @@ TASKS = {
             "acrobot-swingup",
             "cheetah-run",
             "finger-turn_easy",
-            "hopper-stand",
-            "pendulum-swingup",
             "quadruped-walk",
             "reacher-easy",
             "walker-run",
-            "walker-stand",
-            "walker-walk",
         ),
     ),
     2_000_000: (15_000_000, ("humanoid-stand", "humanoid-walk", "humanoid-run")),
@@ -55,17 +61,21 @@ RANDOM_STEPS = 2_000
 
 
 def drqv2(task: str, noise_steps: int, n_steps: int) -> MinibatchRl:
-    """One environment, a batch of 256 for every second step."""
-    hard = task.startswith("humanoid")
+    """One environment, a batch for every second step: 256 of three rewards; walker: 512 of one."""
+    hard, walker = task.startswith("humanoid"), task.startswith("walker")
     exploration = QpgExploration(
         random_steps=RANDOM_STEPS, noise_std=1.0, noise_std_final=0.1, noise_steps=noise_steps
     )
     feature_size = 100 if hard else 50
     sizes = {**DrQV2.critic_defaults, "feature_size": feature_size}
-    replay = ReplayBuffer(size=1_000_000, storage=FrameStorage(n_frames=3), n_step_return=3)
+    n_step_return, batch_size = (1, 512) if walker else (3, 256)
+    storage = FrameStorage(n_frames=3)
+    replay = ReplayBuffer(size=1_000_000, storage=storage, n_step_return=n_step_return)
     return MinibatchRl(
         algo=DrQV2(
             replay=replay,
+            batch_size=batch_size,
+            replay_ratio=batch_size / 2,
             min_steps_learn=RANDOM_STEPS,
             learning_rate=8e-5 if hard else 1e-4,
             critic_kwargs={"feature_size": feature_size},
