@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from peers.options import add_json, write_json
-from peers.report import machine
+from peers.report import machine, machine_line
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -29,7 +29,7 @@ from rlpyt.envs import EnvConfig, FourRooms
 from rlpyt.rewards import E3B, ICM, RE3, RND, IntrinsicReward
 from rlpyt.samplers import SerialSampler
 
-SIZE, EPISODE_STEPS, T, B = 20, 60, 128, 8
+SIZE, T, B = 20, 128, 8
 N_CELLS = FourRooms(size=SIZE).n_cells
 REWARDS: dict[str, type[IntrinsicReward]] = {"RND": RND, "RE3": RE3, "ICM": ICM, "E3B": E3B}
 
@@ -54,11 +54,13 @@ def cells_of(observation: Any) -> Any:
     return vectors[..., :SIZE].argmax(-1) * SIZE + vectors[..., SIZE:].argmax(-1)
 
 
-def run(RewardCls: type[IntrinsicReward] | None, steps: int, seed: int) -> Seen:
+def run(
+    RewardCls: type[IntrinsicReward] | None, *, steps: int, episode_steps: int, seed: int
+) -> Seen:
     """PPO with ``RewardCls`` alone; None: it does not learn, and acts uniformly."""
     env = EnvConfig(
         id="rlpyt.envs.four_rooms:FourRooms",
-        kwargs={"size": SIZE, "episode_steps": EPISODE_STEPS, "one_hot": True},
+        kwargs={"size": SIZE, "episode_steps": episode_steps, "one_hot": True},
     )
     sampler = SerialSampler(env=env, batch_T=T, batch_B=B)
     intrinsic = IntrinsicRewards(
@@ -83,14 +85,14 @@ def run(RewardCls: type[IntrinsicReward] | None, steps: int, seed: int) -> Seen:
             samples, _trajs = sampler.obtain_samples(itr)
             found = cells_of(samples.observation)
             seen |= set(found.flat)
-            if itr >= 0.9 * n_itr:
+            if itr >= int(0.9 * n_itr):
                 late.append(found)
             if RewardCls is not None:
                 algo.optimize_agent(itr, samples)
     finally:
         sampler.shutdown()
-    windows = np.concatenate(late)[: len(late) * T // EPISODE_STEPS * EPISODE_STEPS]
-    parts = windows.reshape(-1, EPISODE_STEPS, B).transpose(0, 2, 1).reshape(-1, EPISODE_STEPS)
+    windows = np.concatenate(late)[: len(late) * T // episode_steps * episode_steps]
+    parts = windows.reshape(-1, episode_steps, B).transpose(0, 2, 1).reshape(-1, episode_steps)
     per_episode = float(np.mean([len(set(part)) for part in parts.tolist()]))
     return Seen(cells=len(seen), per_episode=per_episode, seconds=time.perf_counter() - start)
 
@@ -100,18 +102,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=102_400, help="environment steps of a run")
+    parser.add_argument("--episode-steps", type=int, default=45)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="*", choices=REWARDS, default=list(REWARDS))
     add_json(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    here = machine()
     kinds: dict[str, type[IntrinsicReward] | None] = {"random": None}
     kinds |= {name: REWARDS[name] for name in args.only}
     jobs = [(name, seed) for seed in range(args.seeds) for name in kinds]
     found: dict[str, list[Seen]] = {name: [] for name in kinds}
     for name, seed in track(jobs, description="runs"):
-        found[name].append(run(kinds[name], args.steps, seed))
-    table = Table(title=f"four rooms, {args.steps:,} steps, {args.seeds} seeds; {machine()}")
+        budget = {"steps": args.steps, "episode_steps": args.episode_steps}
+        found[name].append(run(kinds[name], **budget, seed=seed))
+    title = f"four rooms, {args.steps:,} steps, {args.seeds} seeds"
+    caption = f"Episodes of {args.episode_steps} steps. {machine_line(here)}"
+    table = Table(title=title, caption=caption)
     for column in (
         "",
         f"cells of {N_CELLS}",
