@@ -17,8 +17,8 @@ _MOVES: Final = ((-1, 0), (1, 0), (0, -1), (0, 1))  # up, down, left, right
 
 @final
 class KeyDoorGrid(gymnasium.Env[Any, Any]):
-    """Two rooms of ``size`` x ``size`` cells, one above the other, joined by a gap in the wall
-    between them.
+    """Two rooms of ``size`` x ``size`` cells, one above the other, joined by a gap in the middle of
+    the wall between them.
 
     The first observation of an episode shows a cue: the first or the second key, with equal chance.
     Both keys lie in the upper room, where the agent starts; the first that it steps on it carries,
@@ -46,9 +46,10 @@ class KeyDoorGrid(gymnasium.Env[Any, Any]):
         self.size = size
         floor = np.random.default_rng(layout_seed).integers(_N_COLORS, size=(2 * size + 1, size))
         self._floor = np.pad(1 + floor, 1, constant_values=_WALL)
+        middle = (size + 1) // 2
         self._floor[size + 1, 1:-1] = _WALL
-        self._floor[size + 1, 1] = 1  # the gap, at the left
-        self.start, self.door = (1, (size + 1) // 2), (2 * size + 1, size)
+        self._floor[size + 1, middle] = 1  # the gap, as far from either key
+        self.start, self.door = (1, middle), (2 * size + 1, size)
         self.keys = ((size, 1), (size, size))  # the lower corners of the upper room
         self._cue = self._time = 0
 
