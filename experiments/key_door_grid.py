@@ -1,9 +1,9 @@
-"""The grid with keys and a door, for the algorithms that explore: settings they have in common."""
+"""The grid with keys and a door: settings that NGU, Agent57 and, to compare, R2D1 have in common."""
 
 from dataclasses import replace
 
-from rlpyt.agents import ArmAgent
-from rlpyt.algos import NGU, Agent57
+from rlpyt.agents import ArmAgent, DqnAgent, EpsilonGreedy
+from rlpyt.algos import NGU, R2D1, Agent57
 from rlpyt.cli.presets import default_runner
 from rlpyt.envs import EnvConfig
 from rlpyt.runners import MinibatchRl
@@ -12,24 +12,28 @@ EPISODE = 40  # steps, at most
 
 
 def key_door_grid(algorithm: str) -> MinibatchRl:
-    """300k steps. Each sequence is an episode from its cue on; half of them are learned from for
-    other arms; novelty counts less, that the one reward is not lost in it.
+    """300k steps of 16 environments. Each sequence is an episode from its cue on, which the LSTM is
+    to remember from the start; a family learns half of them for other arms.
     """
     made = default_runner(algorithm, EnvConfig(id="rlpyt.envs:KeyDoorGrid"))
-    assert isinstance(made.algo, NGU | Agent57)
-    assert isinstance(made.agent, ArmAgent)
+    assert isinstance(made.algo, NGU | Agent57 | R2D1)
+    assert isinstance(made.agent, ArmAgent | DqnAgent)
+    replay = replace(
+        made.algo.replay, sequence_length=EPISODE, burn_in=0, rnn_state_interval=EPISODE
+    )
     algo = replace(
         made.algo,
-        replay=replace(made.algo.replay, sequence_length=EPISODE, rnn_state_interval=EPISODE),
+        replay=replay,
         replay_ratio=64.0,
         learning_rate=5e-4,
         learning_rate_schedule="linear",
-        cross_mixture=0.5,
     )
-    return replace(
-        made,
-        algo=algo,
-        agent=replace(made.agent, intrinsic_weight=0.1),
-        sampler=replace(made.sampler, batch_T=EPISODE, mid_batch_reset=False),
-        n_steps=300_000,
+    if not isinstance(algo, R2D1):
+        algo = replace(algo, cross_mixture=0.5)
+    agent = replace(
+        made.agent,
+        model_kwargs={**made.agent.model_kwargs, "forget_bias": 2.0},
+        epsilon=EpsilonGreedy(final=0.4, final_min=0.4**8, steps=1),
     )
+    sampler = replace(made.sampler, batch_T=EPISODE, batch_B=16, mid_batch_reset=False)
+    return replace(made, algo=algo, agent=agent, sampler=sampler, n_steps=300_000)
