@@ -1,4 +1,4 @@
-"""The grid with keys and a door: settings that NGU, Agent57 and, to compare, R2D1 have in common."""
+"""The grid with keys and a door: what the settings of NGU, Agent57 and R2D1 have in common."""
 
 from dataclasses import replace
 

@@ -1,7 +1,6 @@
 """NGU where reward is far away: a sparse chain, a grid with keys and a door, and hard Atari games.
 
     python experiments/ngu_exploration.py ngu_SparseChain --seed 1
-    python experiments/ngu_exploration.py r2d1_KeyDoorGrid --seed 1    # without novelty, to compare
 
 Published for Atari (Badia et al. 2020a, arXiv:2002.06038, N = 32, 35e9 frames): Montezuma's Revenge
 10.4k, Pitfall 8.4k, Private Eye 100k.
@@ -35,7 +34,6 @@ def atari(game: str) -> MinibatchRl:
 EXPERIMENTS = {
     "ngu_SparseChain": partial(small, EnvConfig(id="rlpyt.envs:SparseChain")),
     "ngu_KeyDoorGrid": partial(key_door_grid, "ngu"),
-    "r2d1_KeyDoorGrid": partial(key_door_grid, "r2d1"),
 } | {f"ngu_{game}": partial(atari, game) for game in GAMES}
 
 if __name__ == "__main__":
