@@ -35,7 +35,7 @@ REWARDS: dict[str, type[IntrinsicReward]] = {"RND": RND, "RE3": RE3, "ICM": ICM,
 
 # Few cells: what is known may be learned quickly.
 OPTIONS: dict[type[IntrinsicReward] | None, dict[str, Any]] = {
-    RND: {"learning_rate": 1e-3},
+    RND: {"learning_rate": 1e-3, "batch_size": 64},
 }
 
 
