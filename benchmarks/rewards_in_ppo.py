@@ -4,14 +4,14 @@
     python benchmarks/rewards_in_ppo.py --rounds 6 last_channels=1 update_proportion=0.25
     python benchmarks/rewards_in_ppo.py --rewards RND ICM RE3 --json out.json
 
-Each learner has the sampler, model and settings of ``experiments/ppo_atari.py``, on one thread.
-They take turns, an iteration of 8 x 128 steps each, in rotated order; the first round warms up. The
-cost is the median over the rounds of how much longer than PPO alone an iteration took, in CPU time
-and by the clock. ``key=value`` are arguments of the rewards.
+Each learner has the model and settings of ``experiments/ppo_atari.py``, but for a constant learning
+rate and for FIRE, which the agent presses itself, and learns on one thread. They take turns, an
+iteration of 8 x 128 steps each, in rotated order; the first round warms up. The cost is the median
+over the rounds of how much longer than PPO alone an iteration took, in CPU time and by the clock.
+``key=value`` are arguments of the rewards.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -31,6 +31,7 @@ from rlpyt.algos import PPO, IntrinsicRewards
 from rlpyt.data import BatchSpec
 from rlpyt.envs import AtariConfig, EnvConfig
 from rlpyt.samplers import SerialSampler
+from rlpyt.utils.config import apply_overrides
 
 T, B = 128, 8
 ALONE = "PPO alone"
@@ -48,8 +49,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     here = machine()
     wanted = {ALONE: None, **{name: getattr(rlpyt.rewards, name) for name in args.rewards}}
-    kwargs = dict(reward_option(pair) for pair in args.options)
-    made = [learner(RewardCls, kwargs, args.rounds + 1) for RewardCls in wanted.values()]
+    made = [learner(RewardCls, args.options, args.rounds + 1) for RewardCls in wanted.values()]
     learners = dict(zip(wanted, made, strict=True))
     spent: dict[str, list[Spent]] = {name: [] for name in learners}
     for turn in track(range(args.rounds + 1), description="rounds"):
@@ -60,19 +60,21 @@ def main() -> None:
                 spent[name].append(found)
     for _iterate, end in learners.values():
         end()
-    Console(width=100).print(table(spent, kwargs, machine_line(here)))
-    write_json(args.json, {"machine": here, "options": kwargs, "seconds": spent})
+    Console(width=100).print(table(spent, args.options, machine_line(here)))
+    write_json(args.json, {"machine": here, "options": args.options, "seconds": spent})
 
 
 def learner(
-    RewardCls: Any, kwargs: dict[str, Any], n_itr: int
+    RewardCls: Any, options: list[str], n_itr: int
 ) -> tuple[Callable[[int], None], Callable[[], None]]:
     """One iteration of PPO, paid by ``RewardCls`` too if there is one, and what ends it."""
     atari = AtariConfig.no_frameskip_v4()
     sampler = SerialSampler(
         env=EnvConfig(id="PongNoFrameskip-v4", atari=atari), batch_T=T, batch_B=B
     )
-    intrinsic = RewardCls and IntrinsicRewards(RewardCls=RewardCls, reward_kwargs=kwargs)
+    intrinsic = RewardCls and apply_overrides(
+        IntrinsicRewards(RewardCls=RewardCls), [f"reward_kwargs.{pair}" for pair in options]
+    )
     algo = PPO(
         discount=0.99,
         learning_rate=2.5e-4,
@@ -101,11 +103,10 @@ def timed(iterate: Callable[[int], None], itr: int) -> Spent:
     return Spent(time.process_time() - cpu, time.perf_counter() - wall)
 
 
-def table(spent: dict[str, list[Spent]], kwargs: dict[str, Any], caption: str) -> Table:
+def table(spent: dict[str, list[Spent]], options: list[str], caption: str) -> Table:
     """A line for each learner."""
-    shown = Table(
-        title=f"PPO on Pong, [{T}, {B}] an iteration, rewards with {kwargs or 'defaults'}"
-    )
+    told = " ".join(options) or "defaults"
+    shown = Table(title=f"PPO on Pong, [{T}, {B}] an iteration, rewards with {told}")
     shown.caption = caption
     shown.add_column("learner")
     for column in ("CPU s an iteration", "s an iteration", "cost in CPU", "cost by the clock"):
@@ -121,17 +122,6 @@ def table(spent: dict[str, list[Spent]], kwargs: dict[str, Any], caption: str) -
         words = ["" if name == ALONE else f"{cost:+.1%}" for cost in costs]
         shown.add_row(name, f"{cpu:.2f}", f"{wall:.2f}", *words)
     return shown
-
-
-def reward_option(pair: str) -> tuple[str, Any]:
-    """``key=value``, its value JSON or a word."""
-    key, separator, value = pair.partition("=")
-    if not separator:
-        raise SystemExit(f"{pair!r} is no key=value")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
 
 
 def parse() -> argparse.Namespace:
