@@ -1,6 +1,8 @@
 """How much of a grid without rewards is seen: intrinsic rewards against uniformly random actions.
 
     python benchmarks/exploration.py --seeds 5
+    python benchmarks/exploration.py --only SND NGU
+    python benchmarks/exploration.py --all
 
 PPO, paid by nothing but the intrinsic reward, in the four rooms of 20 x 20 cells; every episode
 starts in the same corner and is too short for a random walk to get far. Counted are the different
@@ -22,16 +24,29 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import rlpyt.rewards
 from rlpyt.agents import PgAgent
 from rlpyt.algos import PPO, IntrinsicRewards
 from rlpyt.data import BatchSpec
 from rlpyt.envs import EnvConfig, FourRooms
-from rlpyt.rewards import E3B, ICM, RE3, RND, IntrinsicReward
+from rlpyt.rewards import RND, IntrinsicReward
 from rlpyt.samplers import SerialSampler
 
 SIZE, T, B = 20, 128, 8
 N_CELLS = FourRooms(size=SIZE).n_cells
-REWARDS: dict[str, type[IntrinsicReward]] = {"RND": RND, "RE3": RE3, "ICM": ICM, "E3B": E3B}
+OF_FOUR_KINDS = ("RND", "RE3", "ICM", "E3B")  # what an error, neighbours, a model, an ellipsoid do
+ALL = (
+    *OF_FOUR_KINDS,
+    "Disagreement",
+    "RIDE",
+    "PseudoCounts",
+    "NGU",
+    "RISE",
+    "REVD",
+    "BYOLExplore",
+    "SND",
+    "GIRM",
+)
 
 # Few cells: what is known may be learned quickly.
 OPTIONS: dict[type[IntrinsicReward] | None, dict[str, Any]] = {
@@ -104,13 +119,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=102_400, help="environment steps of a run")
     parser.add_argument("--episode-steps", type=int, default=45)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", choices=REWARDS, default=list(REWARDS))
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--only", nargs="+", choices=ALL, default=OF_FOUR_KINDS)
+    which.add_argument("--all", action="store_const", const=ALL, dest="only", help="all rewards")
     add_json(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
     here = machine()
     kinds: dict[str, type[IntrinsicReward] | None] = {"random": None}
-    kinds |= {name: REWARDS[name] for name in args.only}
+    kinds |= {name: getattr(rlpyt.rewards, name) for name in args.only}
     jobs = [(name, seed) for seed in range(args.seeds) for name in kinds]
     found: dict[str, list[Seen]] = {name: [] for name in kinds}
     for name, seed in track(jobs, description="runs"):
