@@ -6,7 +6,9 @@ Published for Atari (Badia et al. 2020b, arXiv:2003.13350, N = 32, 90e9 frames):
 score in all of 57 games; Montezuma's Revenge 9.4k, Pitfall 18.8k, Private Eye 79.7k.
 
 Source: the paper's hyperparameters. Differs: 32 environments, 40 steps at a time, instead of 256
-actors; frames are stacked, and intrinsic rewards are scaled by their running deviation.
+actors; frames are stacked, and intrinsic rewards are scaled by their running deviation. A bandit's
+window is 90 episodes as in the paper's table, where its text says 160; 40 steps of burn-in are
+R2D2's.
 """
 
 from functools import partial

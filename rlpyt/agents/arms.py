@@ -7,6 +7,7 @@ Differs from the papers: the previous intrinsic reward is no input of the networ
 the learner, which has the episodic memories, batch by batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -53,9 +54,8 @@ class ArmAgent(Agent):
     """Acts ε-greedily by the policy of an arm j: an intrinsic weight β_j and a discount γ_j.
 
     An episode keeps the arm that it starts with: the one that ``next_arm`` holds for its
-    environment. That table goes to all processes with the parameters, and the algorithm writes it:
-    before it does, environment b plays arm b mod N, as in NGU. Evaluations play
-    ``evaluation_arm``, by default the first, which is paid for reward alone.
+    environment. That table goes to all processes with the parameters, and the algorithm writes it.
+    Evaluations play ``evaluation_arm``, by default the first, which is paid for reward alone.
     """
 
     n_arms: int = 32  # N
@@ -93,6 +93,22 @@ class ArmAgent(Agent):
         self.next_arm = torch.arange(self.max_envs, device=device) % self.n_arms
         self.evaluation_arm = torch.zeros(1, dtype=torch.int64, device=device)
 
+    def play_next(self, first: int, arms: Sequence[int]) -> None:
+        """Environments ``first``, ``first + 1``, ... play ``arms`` in the episodes that they begin
+        from now on.
+
+        Raises:
+            RlpytError: ``config``, for more environments than ``max_envs``.
+        """
+        self._check_envs(first + len(arms))
+        following = torch.as_tensor(arms, dtype=torch.int64)
+        self.next_arm[first : first + len(arms)].copy_(following)
+
+    def _check_envs(self, n_envs: int) -> None:
+        if n_envs > self.max_envs:
+            what = f"{n_envs} environments, agent.max_envs={self.max_envs}"
+            raise RlpytError("config", what, hint=f"set agent.max_envs={n_envs}")
+
     @property
     def device(self) -> torch.device:
         """Where the model is."""
@@ -113,9 +129,7 @@ class ArmAgent(Agent):
         Raises:
             RlpytError: ``config``, for more environments than ``max_envs``.
         """
-        if where.env_index >= self.max_envs:
-            what = f"environment {where.env_index}, agent.max_envs={self.max_envs}"
-            raise RlpytError("config", what, hint=f"set agent.max_envs={where.n_envs}")
+        self._check_envs(where.env_index + 1)
         noise = rng.random((*leading, self.noise_size), dtype=np.float32)
         epsilon = self.epsilon.at(where)
         noise[..., 0] = noise[..., 0] < epsilon

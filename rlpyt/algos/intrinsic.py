@@ -34,8 +34,8 @@ class IntrinsicRewards:
     ``compute``, then to ``update``: on policy the sampler's, off policy those of the replay, so
     that what was new once does not stay so. Off policy a reward that is ``episodic``, and one of
     sequences or n-step returns, cannot be told from a transition alone: the sampler's batches
-    decide it then, and the replay keeps the sum. Where a transition of a replay terminated it
-    has none.
+    decide it then, and the replay keeps the sum beside the environment's reward, which is what a
+    network is told of the step before. Where a transition of a replay terminated it has none.
 
     With a ``discount`` of its own it has a value of its own, of returns that go on through the ends
     of episodes (Burda et al. 2018, arXiv:1810.12894, section 2.3): on policy, with a model that has
@@ -66,13 +66,14 @@ class IntrinsicRewards:
             RlpytError: ``config``, for a setting out of range or unknown.
         """
         self._check(two_values)
-        episodic = self.RewardCls.episodic
-        self.at_sampling = from_replay and not episodic
+        self.at_sampling = self.decided_at_sampling(from_replay)
         build, place = self.RewardCls.from_spaces, "algo.intrinsic.reward_kwargs"
         kwargs = checked_arguments(build, self.reward_kwargs, place, positional=2)
         known: Mapping[str, Any] = inspect.signature(build).parameters
         if self.at_sampling and "return_discount" in known:
             kwargs = {"return_discount": None, **kwargs}  # transitions are of no one trajectory
+        if self.at_sampling and "capacity" in known:
+            kwargs = {"capacity": 0, **kwargs}  # drawn again, a state would find itself
         kwargs = {"n_envs": batch_spec.B, "seed": seed, **kwargs}
         module = build(spaces.observation, spaces.action, **kwargs)
         self.module: IntrinsicReward = module.to(device)
@@ -80,6 +81,10 @@ class IntrinsicRewards:
         self._steps_per_itr = batch_spec.size * world.size
         self._steps = 0
         self._reports: list[dict[str, float]] = []
+
+    def decided_at_sampling(self, from_replay: bool) -> bool:
+        """Whether transitions that a replay hands out tell it; else the sampler's batches do."""
+        return from_replay and not self.RewardCls.episodic
 
     def _check(self, two_values: bool) -> None:
         if self.discount is not None and not two_values:

@@ -24,6 +24,7 @@ __all__ = [
     "LoopSettings",
     "ReplayLoop",
     "UpdateCount",
+    "keeps_learned_reward",
     "recorded_state",
 ]
 
@@ -94,6 +95,7 @@ class ReplayLoop:
             device=agent.device,
             n_ranks=world.size,
             prev_rnn_state=recorded_state(agent),
+            learned_reward=keeps_learned_reward(algo),
         )
         self.batch_size = algo.batch_size
         ratio = Fraction(algo.replay_ratio).limit_denominator(1_000_000)
@@ -109,7 +111,7 @@ class ReplayLoop:
                 seed=seed,
                 device=agent.device,
                 world=world,
-                from_replay=replay.sequence_length is None and replay.n_step_return == 1,
+                from_replay=_of_one_step(replay),
             )
 
     @property
@@ -126,12 +128,12 @@ class ReplayLoop:
         """Append the batch [T, B] of iteration ``itr``; then a batch of the replay for each
         gradient step that is due, drawn when it is asked for.
         """
-        intrinsic = self._intrinsic
+        intrinsic, learned = self._intrinsic, None
         if intrinsic is not None:
             intrinsic.begin(itr)
             if not intrinsic.at_sampling:
-                samples = samples._replace(reward=intrinsic.added(samples, samples.reward))
-        self.replay.append(samples)
+                learned = intrinsic.added(samples, samples.reward)
+        self.replay.append(samples, learned_reward=learned)
         self._next_itr = itr + 1
         for _ in range(self._count.due(itr)):
             batch: Any = self._sample()
@@ -167,6 +169,16 @@ class ReplayLoop:
         if self.replay.n_stored == 0:
             first_itr = self._next_itr + self._delay
         self._count = self._count._replace(first_itr=first_itr)
+
+
+def keeps_learned_reward(algo: LoopSettings) -> bool:
+    """Whether the replay of ``algo`` is given rewards to learn from, beside the environment's."""
+    intrinsic = algo.intrinsic
+    return intrinsic is not None and not intrinsic.decided_at_sampling(_of_one_step(algo.replay))
+
+
+def _of_one_step(replay: ReplayBuffer) -> bool:
+    return replay.sequence_length is None and replay.n_step_return == 1
 
 
 def recorded_state(agent: Agent) -> Any:

@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any, Literal, final
 
 import gymnasium
+import numpy as np
 from gymnasium.vector import VectorEnv as GymVectorEnv
-from gymnasium.wrappers import ClipReward, FrameStackObservation, TimeLimit
+from gymnasium.wrappers import FrameStackObservation, TimeLimit
 
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.atari import ATARI_INFO_KEYS, AtariConfig, atari_defaults
@@ -22,7 +23,9 @@ from rlpyt.utils.config import config_dict
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream
 
-__all__ = ["EnvConfig", "build_env", "build_vector_env", "peek_spaces"]
+__all__ = ["ClipReward", "EnvConfig", "build_env", "build_vector_env", "peek_spaces"]
+
+_UNCLIPPED = "unclipped_reward"
 
 
 @final
@@ -67,16 +70,47 @@ class EnvConfig:
             self.info_keys = tuple(key for key in keys if key not in ATARI_INFO_KEYS)
 
     def for_evaluation(self) -> "EnvConfig":
-        """The task as it is scored: without clipped rewards, and to the end of the game."""
-        atari = self.atari
+        """The task as it is scored: to the end of the game, and with the rewards before clipping
+        recorded (:attr:`score_key`). They stay clipped for the agent: a network that is told the
+        previous one is told what it has learned from.
+        """
+        atari, keys = self.atari, dict.fromkeys(self.info_keys)
         if isinstance(atari, AtariConfig):
-            atari = replace(atari, reward_clip=None, terminal_on_life_loss=False)
-        return replace(self, clip_reward=None, atari=atari)
+            atari = replace(atari, terminal_on_life_loss=False)
+        if self.clip_reward is not None:
+            keys[_UNCLIPPED] = None
+        return replace(self, atari=atari, info_keys=tuple(keys))
+
+    @property
+    def score_key(self) -> str | None:
+        """What is recorded of the reward before clipping, one of ``info_keys``; None where the
+        reward is not clipped, or nothing is recorded.
+        """
+        clips = {_UNCLIPPED: self.clip_reward is not None}
+        if isinstance(self.atari, AtariConfig):
+            clips[ATARI_INFO_KEYS[0]] = self.atari.reward_clip is not None
+        return next((key for key, clip in clips.items() if clip and key in self.info_keys), None)
 
     @staticmethod
     def of(env: "EnvConfig | str | Callable[..., Any]") -> "EnvConfig":
         """``env`` itself, or an EnvConfig around an id or callable."""
         return env if isinstance(env, EnvConfig) else EnvConfig(id=env)
+
+
+@final
+class ClipReward(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Rewards in [-limit, limit]; ``info`` has each as it was, as ``unclipped_reward``."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], limit: float) -> None:
+        super().__init__(env)
+        self.limit = limit
+
+    def step(self, action: Any) -> Any:
+        """One step."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        clipped = float(np.clip(float(reward), -self.limit, self.limit))
+        info = {**info, _UNCLIPPED: float(reward)}
+        return observation, clipped, terminated, truncated, info
 
 
 def build_env(config: EnvConfig, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
@@ -89,7 +123,7 @@ def build_env(config: EnvConfig, *, render_mode: str | None = None) -> gymnasium
     if config.frame_stack is not None:
         env = FrameStackObservation(env, config.frame_stack)
     if config.clip_reward is not None:
-        env = ClipReward(env, -config.clip_reward, config.clip_reward)
+        env = ClipReward(env, config.clip_reward)
     if config.time_limit is not None:
         env = TimeLimit(env, config.time_limit)
     return env

@@ -39,11 +39,14 @@ class Contents:
         prev_rnn_state: Any,
         prioritized: Prioritized | None,
         sequence: SequenceShape | None,
+        learned_reward: bool,
     ) -> None:
-        """``prev_rnn_state`` is an example of one environment's, or None; :meth:`bind` is next."""
+        """``prev_rnn_state`` is an example of one environment's, or None; ``learned_reward``:
+        rewards to learn from are given beside the environment's. :meth:`bind` is next.
+        """
         self.action = example_of(spaces.action)
         self.rnn_state = buffer_map(np.asarray, prev_rnn_state)
-        self.ring = Ring(shape, self.action)
+        self.ring = Ring(shape, self.action, learned_reward=learned_reward)
         self.store = ObservationStore(storage, example_of(spaces.observation), shape.rows, shape.B)
         has_state = self.rnn_state is not None and len(self.rnn_state) > 0
         self.states = RnnStateStore(self.ring, self.rnn_state) if has_state else None
@@ -65,8 +68,11 @@ class Contents:
         for part in self._holders:
             part.bind(arrays)
 
-    def append(self, samples: Samples, priorities: Array | None) -> None:
-        """Take in ``samples`` [T, B], and the priorities [T, B] of its steps.
+    def append(
+        self, samples: Samples, priorities: Array | None, learned_reward: Array | None
+    ) -> None:
+        """Take in ``samples`` [T, B], and the priorities and rewards to learn from [T, B] of its
+        steps.
 
         Raises:
             RlpytError: ``replay``, for what does not fit; nothing is sampled of it then.
@@ -84,13 +90,14 @@ class Contents:
                 raise RlpytError("replay", what, hint="record final observations")
         if self.priorities is not None:
             self.priorities.check_given(priorities)
+        self.ring.check_given(learned_reward)
         self.store.append(given.observation, final, chunk)
         if self.states is not None:
             states = numpify_buffer(samples.agent_info.prev_rnn_state)
             self.states.append(placement.rows, states)
         if self.priorities is not None:
             self.priorities.append(priorities, chunk)
-        self.ring.write(given, placement)
+        self.ring.write(given, placement, learned_reward)
 
     def settle(self) -> None:
         """Bring what can be sampled up to what was appended."""

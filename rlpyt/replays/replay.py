@@ -51,14 +51,22 @@ class ReplayBuffer:
     # Whether to resume from a checkpoint without replay, with an empty one.
     resume_empty: bool = field(default=False, metadata={"config": False})
 
-    def forecast(self, spaces: EnvSpaces, *, B: int, prev_rnn_state: Any = None) -> int:
+    def forecast(
+        self,
+        spaces: EnvSpaces,
+        *,
+        B: int,
+        prev_rnn_state: Any = None,
+        learned_reward: bool = False,
+    ) -> int:
         """Bytes that the buffer takes when it is full.
 
         To that comes, for each truncated episode that it holds, the final observation; and in
         FrameStorage, where a stack starts an episode from neither zeros nor its own frame repeated,
         the frames that it starts from.
         """
-        return forecast_bytes(self._contents_for(spaces, B, prev_rnn_state).specs.values())
+        contents = self._contents_for(spaces, B, prev_rnn_state, learned_reward)
+        return forecast_bytes(contents.specs.values())
 
     def initialize(
         self,
@@ -70,6 +78,7 @@ class ReplayBuffer:
         rng: np.random.Generator,
         device: torch.device | None = None,
         prev_rnn_state: Any = None,
+        learned_reward: bool = False,
         shared_fd: int | None = None,
         n_ranks: int = 1,
     ) -> None:
@@ -83,6 +92,8 @@ class ReplayBuffer:
             rng: draws what is sampled; its state is part of the buffer's.
             device: where batches go, by default the CPU.
             prev_rnn_state: an example of one environment's, a tree [...], to be kept for sequences.
+            learned_reward: returns are of rewards that :meth:`append` is given beside the
+                environment's, which the networks are told of as the previous ones.
             shared_fd: attach to another process's buffer of the same settings instead. Whoever
                 appends, samples or updates priorities then holds a lock of the caller's.
             n_ranks: replays that fill together; schedules count the steps of all.
@@ -91,7 +102,7 @@ class ReplayBuffer:
             RlpytError: ``memory``, with the numbers, where the forecast exceeds what is free;
                 ``config``, for settings that do not go together.
         """
-        contents = self._contents_for(spaces, B, prev_rnn_state)
+        contents = self._contents_for(spaces, B, prev_rnn_state, learned_reward)
         shape = contents.ring.shape
         least = max(T, shape.lead + shape.span + shape.interval)
         if shape.capacity < least:
@@ -105,7 +116,9 @@ class ReplayBuffer:
         self._gatherer = Gatherer(contents, discount, device or torch.device("cpu"))
         self._rng, self._n_ranks = rng, n_ranks
 
-    def _contents_for(self, spaces: EnvSpaces, B: int, prev_rnn_state: Any) -> Contents:
+    def _contents_for(
+        self, spaces: EnvSpaces, B: int, prev_rnn_state: Any, learned_reward: bool
+    ) -> Contents:
         self._check()
         shape = RingShape(
             capacity=-(-self.size // B),
@@ -122,6 +135,7 @@ class ReplayBuffer:
             prev_rnn_state=prev_rnn_state,
             prioritized=self.prioritized,
             sequence=self._sequence_shape(),
+            learned_reward=learned_reward,
         )
 
     def _sequence_shape(self) -> SequenceShape | None:
@@ -171,16 +185,26 @@ class ReplayBuffer:
     def __len__(self) -> int:
         return self.n_stored
 
-    def append(self, samples: Samples, priorities: Tensor | None = None) -> None:
+    def append(
+        self,
+        samples: Samples,
+        priorities: Tensor | None = None,
+        learned_reward: Tensor | None = None,
+    ) -> None:
         """Take in ``samples`` [T, B], the rows that follow those of the append before; they are
         copied.
 
-        ``priorities`` are |δ| of its steps, [T, B], with ``Prioritized.initial_priorities``.
+        ``priorities`` are |δ| of its steps, [T, B], with ``Prioritized.initial_priorities``;
+        ``learned_reward`` [T, B] is what returns are of, where it was initialized so.
 
         Raises:
             RlpytError: ``replay``, for samples that do not fit.
         """
-        self._contents.append(samples, None if priorities is None else _array(priorities))
+        self._contents.append(
+            samples,
+            None if priorities is None else _array(priorities),
+            None if learned_reward is None else _array(learned_reward),
+        )
 
     def sample(self, batch_size: int) -> ReplaySamples:
         """``batch_size`` transitions, on the device; stacks of frames share memory.

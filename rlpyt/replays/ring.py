@@ -48,9 +48,11 @@ class Ring:
     are blank.
     """
 
-    def __init__(self, shape: RingShape, action: Any) -> None:
-        """``action`` is one action, as a tree of arrays; :meth:`bind` is next."""
-        self.shape, self._action = shape, action
+    def __init__(self, shape: RingShape, action: Any, *, learned_reward: bool = False) -> None:
+        """``action`` is one action, as a tree of arrays; :meth:`bind` is next. With
+        ``learned_reward`` returns are of other rewards than the networks are told.
+        """
+        self.shape, self._action, self._learned_reward = shape, action, learned_reward
         self.n_indices = shape.rows * shape.B
 
     def layout(self) -> dict[str, ArraySpec]:
@@ -62,6 +64,8 @@ class Ring:
             "can_start": ArraySpec(rows, np.dtype("?")),
             "ring_counts": ArraySpec((3,), np.dtype("i8"), filled=""),
         }
+        if self._learned_reward:
+            specs["learned_reward"] = ArraySpec(rows, np.dtype("f4"))
         for i, leaf in enumerate(leaves(self._action)):
             specs[f"action/{i}"] = ArraySpec((*rows, *leaf.shape), leaf.dtype)
         return specs
@@ -71,6 +75,8 @@ class Ring:
         n_leaves = len(leaves(self._action))
         self.reward, self.flags = arrays["reward"], arrays["flags"]
         self.flat_reward, self.flat_flags = self.reward.reshape(-1), self.flags.reshape(-1)
+        self._learned = arrays["learned_reward"] if self._learned_reward else self.reward
+        self.flat_learned_reward = self._learned.reshape(-1)  # what returns are of
         self.can_start = arrays["can_start"]
         self._flat_can_start = self.can_start.reshape(-1)
         self.actions = [arrays[f"action/{i}"] for i in range(n_leaves)]
@@ -131,11 +137,25 @@ class Ring:
         fits = rows - begin
         return ((slice(begin, rows), slice(0, fits)), (slice(0, T - fits), slice(fits, T)))
 
-    def write(self, samples: Samples, placement: Placement) -> None:
+    def check_given(self, learned_reward: Array | None) -> None:
+        """Refuse rewards to learn from where there is no place for them, and none where there is.
+
+        Raises:
+            RlpytError: ``replay``.
+        """
+        if (learned_reward is not None) != self._learned_reward:
+            hint = "initialize(learned_reward=True) and append(learned_reward=...), or neither"
+            raise RlpytError("replay", "learned_reward in only one of both", hint=hint)
+
+    def write(
+        self, samples: Samples, placement: Placement, learned_reward: Array | None = None
+    ) -> None:
         """Write ``samples``, but for observations. Its starts come with :meth:`settle`."""
         chunk, rows, flags = placement
         for into, part in chunk.parts:
             self.reward[into] = samples.reward[part]
+            if learned_reward is not None:
+                self._learned[into] = learned_reward[part]
             self.flags[into] = flags[part]
             for leaf, values in zip(self.actions, leaves(samples.action), strict=True):
                 leaf[into] = values[part]

@@ -64,8 +64,8 @@ def sequence_parts(
     ends = done.any(axis=0)
     last = np.where(ends, shape.burn_in + done.argmax(axis=0), L - 1)
     rows = at + np.minimum(step, last) * B
-    reward = ring.flat_reward.take(rows, mode="wrap")
-    targets = NStep.of(reward[window], terminated, done, n_step=shape.n_step, discount=discount)
+    reward = ring.flat_learned_reward.take(rows[window], mode="wrap")
+    targets = NStep.of(reward, terminated, done, n_step=shape.n_step, discount=discount)
     reset = (step <= first) & starts_inside
     before = at + (step - 1).clip(first - 1, last) * B
     prev_action, prev_reward = ring.take_previous(before, reset)

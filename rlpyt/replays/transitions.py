@@ -42,7 +42,7 @@ def transition_parts(
     flags = ring.flat_flags.take(window, mode="wrap")
     terminated = (flags & TERMINATED) != 0
     done = (flags & (TERMINATED | TRUNCATED)) != 0
-    reward = ring.flat_reward.take(window, mode="wrap")
+    reward = ring.flat_learned_reward.take(window, mode="wrap")
     returns = NStep.of(reward, terminated, done, n_step=n_step, discount=discount)
     steps = returns.steps[0]
     last, ended = at + (steps - 1) * B, done[steps - 1, np.arange(len(at))]
@@ -97,8 +97,8 @@ def _one_step(ring: Ring, store: ObservationStore, at: Array, discount: float) -
         prev_reward=reward[0],
         reset=reset,
         action=action,
-        return_=reward[1],
+        return_=ring.flat_learned_reward.take(at),
         next_prev_action=action,
-        next_prev_reward=reward[1].copy(),
+        next_prev_reward=reward[1],
         next_discount=next_discount,
     )

@@ -159,7 +159,7 @@ class E3B(IntrinsicReward):
         """r, [T, B]; C goes on from batch to batch, and starts anew with each episode."""
         B = samples.terminated.shape[1]
         check_columns("E3B", len(self.is_new), B)
-        starts = torch.cat([self.is_new.unsqueeze(0), samples.done[:-1]])
+        starts = torch.cat([self.is_new.unsqueeze(0), samples.is_last[:-1]])
         if samples.reset is not None:
             starts = starts | samples.reset
         first, seen = features_along(self._features, samples)
@@ -176,7 +176,7 @@ class E3B(IntrinsicReward):
             bonus, inverse = elliptical_bonus(inverse, seen[t])
             bonuses.append(bonus)
         self.inverse.copy_(inverse)
-        self.is_new.copy_(samples.done[-1])
+        self.is_new.copy_(samples.is_last[-1])
         return torch.stack(bonuses)
 
     def _features(self, observation: Any) -> Tensor:

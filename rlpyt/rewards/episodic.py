@@ -77,7 +77,7 @@ def features_along(
     encoded once.
     """
     following = in_chunks(function, samples.next_observation)
-    starts = torch.cat([torch.ones_like(samples.done[:1]), samples.done[:-1]])
+    starts = torch.cat([torch.ones_like(samples.done[:1]), samples.is_last[:-1]])
     if samples.reset is not None:
         starts = starts | samples.reset
     first = buffer_map(lambda leaf: leaf[starts].unsqueeze(0), samples.observation)
@@ -108,14 +108,14 @@ def along_episodes(
     memory.check(B)
     most = int(memory.count.max()) + 2 * T
     valid = torch.ones_like(samples.terminated) if samples.valid is None else samples.valid
-    done, found = samples.done, []
+    is_last, found = samples.is_last, []
     for t in range(T):
         if samples.reset is not None:
             memory.forget(samples.reset[t])
         memory.add(features[t], (memory.count == 0) & valid[t])
         found.append(visit(memory.square_distances(next_features[t], most), valid[t]))
         memory.add(next_features[t], valid[t])
-        memory.forget(done[t])
+        memory.forget(is_last[t])
     return torch.stack(found)
 
 

@@ -80,8 +80,7 @@ class LatentWorld(nn.Module):
         """
         observed = in_chunks(self.encoder, samples.observation)
         code = self.action_code(samples.action)
-        ended = samples.done if samples.valid is None else samples.done | ~samples.valid
-        starts = torch.cat([state.is_new.unsqueeze(0), ended[:-1]])
+        starts = torch.cat([state.is_new.unsqueeze(0), samples.is_last[:-1]])
         if samples.reset is not None:
             starts = starts | samples.reset
         foresights, foreseen = [], []
@@ -93,7 +92,7 @@ class LatentWorld(nn.Module):
         if samples.valid is not None:
             is_foreseen = is_foreseen & samples.valid.unsqueeze(-1)
         prediction: Tensor = self.predictor(torch.stack(foresights))
-        return prediction, is_foreseen, state._replace(is_new=ended[-1])
+        return prediction, is_foreseen, state._replace(is_new=samples.is_last[-1])
 
     def _step(self, state: WorldState, observed: Tensor, code: Tensor) -> WorldState:
         """One step on: see f(o_t) ``observed`` [B, N], and look one further by a_t, ``code``

@@ -54,7 +54,9 @@ def nearest_distances(
         known: Which entries there are, bool [B, N].
         own: The entry that is x itself, which is no neighbour, int64 [B, M].
     """
-    center = entries.mean(1, keepdim=True)  # what is far from 0 has few digits left for distances
+    # What is far from 0 has few digits left for distances.
+    weight = known.to(entries.dtype).unsqueeze(2)
+    center = (entries * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
     squares = (entries - center).square().sum(-1).masked_fill(~known, torch.inf).unsqueeze(1)
     columns = (entries - center).transpose(1, 2)
     found = []

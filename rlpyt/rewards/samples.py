@@ -34,6 +34,13 @@ class RewardSamples(NamedArrayTuple):
         """Episode ends, [T, B] bool."""
         return self.terminated | self.truncated
 
+    @property
+    def is_last(self) -> Tensor:
+        """Where the next row is of no step from here, [T, B] bool: at ends, and where not
+        ``valid``, as between episodes of a library that resets one step later.
+        """
+        return self.done if self.valid is None else self.done | ~self.valid
+
 
 def check_columns(name: str, n_envs: int, B: int) -> None:
     """Refuse a batch of ``B`` columns where ``name`` follows ``n_envs`` environments from batch to

@@ -53,7 +53,7 @@ class Evaluator:
                 what = f"evaluator.{name}={getattr(self, name)}"
                 raise RlpytError("config", what, hint="use 1 or more")
         config = EnvConfig.of(sampler.env if self.env is None else self.env)
-        if self.env is None:  # what is reported is the task's own return
+        if self.env is None:
             config = config.for_evaluation()
         self._B = min(self.n_envs, self.episodes)
         spec = CollectionSpec(
@@ -67,6 +67,8 @@ class Evaluator:
             greedy=self.greedy,
             group_size=sampler.group_size,
             traj_info=sampler.TrajInfoCls(discount=discount),
+            # What is reported is the task's own return, where the evaluator has no other task.
+            score_key=config.score_key if self.env is None else None,
         )
         self._sampler = sampler
         self._open = partial(sampler.open, spec, agent)

@@ -38,6 +38,7 @@ class CollectionSpec:
     bootstrap_value: bool = False
     group_size: int | None = None
     traj_info: TrajInfo = field(default_factory=TrajInfo)
+    score_key: str | None = None  # the leaf of env_info that episodes count instead of rewards
     poison: bool = False
 
     @property
@@ -62,7 +63,7 @@ class CollectionSpec:
 
     def tracker(self) -> TrajTracker:
         """Follows the episodes of all columns."""
-        return TrajTracker(self.traj_info, self.env_indices)
+        return TrajTracker(self.traj_info, self.env_indices, self.score_key)
 
     def sample_buffer(
         self,

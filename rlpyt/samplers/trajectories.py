@@ -18,9 +18,13 @@ FinishedTraj = tuple[int, TrajInfo]
 class TrajTracker:
     """Follows the open episode of each column from batch to batch."""
 
-    def __init__(self, template: TrajInfo, env_indices: tuple[int, ...]) -> None:
-        """``template`` gives class and discount; no episode is open."""
-        self._template = template
+    def __init__(
+        self, template: TrajInfo, env_indices: tuple[int, ...], score_key: str | None = None
+    ) -> None:
+        """``template`` gives class and discount; no episode is open. ``score_key``: the leaf of
+        ``env_info`` that counts instead of the reward.
+        """
+        self._template, self._score_key = template, score_key
         self._env_indices = env_indices
         self.reset()
 
@@ -41,6 +45,8 @@ class TrajTracker:
         """Take in the rows from ``start`` of a batch, numpy [T, B, ...]; the episodes that ended
         there.
         """
+        if self._score_key is not None:
+            samples = samples._replace(reward=getattr(samples.env_info, self._score_key))
         done = self._template.ends(samples)
         finished: list[FinishedTraj] = []
         for b in range(len(self._env_indices)):

@@ -89,8 +89,7 @@ class FamilyLearner:
         """Collect, and append with intrinsic rewards by the number of the step; the log."""
         rng, batches = np.random.default_rng(2), []
         for itr in range(n_itr):
-            if self.algo.split:  # whose bandits do not see these
-                self.agent.next_arm[:4] = torch.tensor(rng.integers(0, self.agent.n_arms, 4))
+            self.agent.play_next(0, rng.integers(0, self.agent.n_arms, 4).tolist())
             samples = copied(self.sampler.obtain_samples(itr)[0])
             intrinsic = torch.tensor(rng.standard_normal(samples.reward.shape)).float()
             kept = recorded(samples, intrinsic)

@@ -15,13 +15,13 @@ from toy_envs import CPU, copied
 
 from rlpyt import algos
 from rlpyt.agents import QpgAgent
-from rlpyt.algos import PEARL, PPG, RlAlgorithm
+from rlpyt.algos import PEARL, PPG, IntrinsicRewards, RlAlgorithm
 from rlpyt.algos.dqn import FamilyAlgorithm, QAlgorithm
 from rlpyt.algos.qpg import QpgAlgorithm
 from rlpyt.cli.presets import ALGORITHMS, default_runner
 from rlpyt.envs import EnvConfig
 from rlpyt.replays import TaskReplay
-from rlpyt.rewards import IntrinsicReward
+from rlpyt.rewards import RE3, RND, IntrinsicReward, RewardWeight
 
 N_ITR = 20
 
@@ -233,3 +233,42 @@ def test_every_trainable_parameter_gets_a_gradient_and_moves(
     for key, parameter in parameters.items():
         share = (parameter.detach() != before[key]).double().mean().item()
         assert share > 0.99, f"{key}: {share:.1%} of its numbers moved"
+
+
+def learned_with(name: str, env: Any, recurrent: Any, intrinsic: IntrinsicRewards | None) -> Any:
+    """The agent's parameters after a few iterations, and what was reported."""
+    algo, agent, sampler = small(name, env, recurrent)
+    algo = replace(algo, intrinsic=intrinsic)
+    agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
+    sampler.initialize(agent, seed=0, discount=algo.discount, bootstrap_value=algo.bootstrap_value)
+    algo.initialize(agent, n_itr=N_ITR, batch_spec=sampler.batch_spec, seed=0)
+    reports: dict[str, list[float]] = {}
+    for itr in range(8):
+        for key, values in algo.optimize_agent(itr, sampler.obtain_samples(itr)[0]).items():
+            reports.setdefault(key, []).extend(values)
+    sampler.shutdown()
+    return dict(agent.model.named_parameters()), reports
+
+
+OWN_REWARDS = ("pearl", "ngu", "agent57")
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "recurrent"),
+    [case for case in CASES if case[0] not in OWN_REWARDS],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_every_algorithm_learns_from_an_intrinsic_reward_alone(
+    name: str, env: Any, recurrent: Any
+) -> None:
+    """And from one without weight as if there were none, to the last bit."""
+    plain, _report = learned_with(name, env, recurrent, None)
+    nothing = IntrinsicRewards(RewardCls=RE3, weight=RewardWeight(beta=0.0))
+    without_weight, _report = learned_with(name, env, recurrent, nothing)
+    assert all(torch.equal(without_weight[key], plain[key]) for key in plain)
+    alone = IntrinsicRewards(RewardCls=RND, weight=RewardWeight(beta=1.0), extrinsic_weight=0.0)
+    found, report = learned_with(name, env, recurrent, alone)
+    assert any(not torch.equal(found[key], plain[key]) for key in plain)
+    assert all(parameter.isfinite().all() for parameter in found.values())
+    assert max(report["intrinsicReward"]) > 0.0
+    assert max(report["intrinsicLoss"]) > 0.0

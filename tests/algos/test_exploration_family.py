@@ -192,6 +192,7 @@ def test_what_is_recorded_replays_to_the_same_actions(name: str) -> None:
     info, agent = log.agent_info, learner.agent
     assert info.arm.unique().tolist() == [0, 1, 2]
     changes = info.arm[1:] != info.arm[:-1]
+    assert changes.any()
     assert not (changes & ~log.reset[1:]).any()
     assert info.probability.unique().tolist() == pytest.approx([0.5 / 3, 0.5 + 0.5 / 3])
     likely = info.probability > 0.5
@@ -210,9 +211,25 @@ def test_what_is_recorded_replays_to_the_same_actions(name: str) -> None:
             assert bool(step.action == log.action[t, b]) == bool(likely[t, b]), (t, b)
 
 
-def test_ngu_plays_one_arm_in_each_environment() -> None:
-    log = learner_of("ngu").fill(5)
-    assert torch.equal(log.agent_info.arm, torch.tensor([0, 1, 2, 0]).expand(50, 4))
+def test_ngu_draws_the_arm_of_an_episode_evenly_in_each_environment() -> None:
+    """With an arm for each environment, the one that is evaluated would always have the same ε."""
+    learner = learner_of("ngu", min_steps_learn=10**6, T=1)
+    played, drawn = np.zeros((4, 3)), []
+    for itr in range(300):
+        chosen = learner.agent.next_arm[:4].clone()
+        samples = copied(learner.sampler.obtain_samples(itr)[0])
+        begins, arm = samples.reset[0], samples.agent_info.arm[0]
+        assert torch.equal(arm[begins], chosen[begins])
+        for b in begins.nonzero():
+            played[b, arm[b]] += 1
+        learner.algo.optimize_agent(itr, samples)
+        drawn.append(chosen.tolist())
+    learner.sampler.shutdown()
+    assert (played > 3).all()
+    assert (
+        np.abs(np.array([np.bincount(row, minlength=3) for row in np.array(drawn).T]) - 100) < 35
+    ).all()
+    assert len(set(map(tuple, np.array(drawn).T))) == 4  # each environment by draws of its own
 
 
 def test_agent57_plays_what_the_bandits_choose_and_evaluates_the_best() -> None:
@@ -241,7 +258,10 @@ def test_the_replay_is_paid_for_novelty_once_and_in_order() -> None:
     learner, twin = learner_of("ngu"), learner_of("ngu")
     kept: list[Any] = []
     append = learner.algo.replay.append
-    learner.algo.replay.append = lambda samples: (kept.append(copied(samples)), append(samples))  # type: ignore[method-assign]
+    learner.algo.replay.append = lambda samples, **_none: (  # type: ignore[method-assign]
+        kept.append(copied(samples)),
+        append(samples),
+    )
     for itr in range(4):
         samples = copied(learner.sampler.obtain_samples(itr)[0])
         learner.algo.optimize_agent(itr, samples)
@@ -260,6 +280,8 @@ def test_the_replay_is_paid_for_novelty_once_and_in_order() -> None:
         ({"replay": ReplayBuffer(size=2_000, sequence_length=4, n_step_return=3)}, "n_step"),
         ({"retrace_lambda": 1.5}, "retrace_lambda=1.5"),
         ({"bandit_window": 0}, "bandit_window=0"),
+        ({"discount": 1.0}, "algo.discount=1.0"),  # an endless horizon has no logarithm
+        ({"discount_max": 1.0}, "algo.discount_max=1.0"),
     ],
 )
 def test_settings_that_do_not_fit(change: dict[str, Any], match: str) -> None:
@@ -277,6 +299,8 @@ def test_agents_that_do_not_fit() -> None:
             algorithm("ngu").initialize(agent, n_itr=1, batch_spec=spec, seed=0)
     few = replace(agent_for("ngu"), max_envs=2)
     few.initialize(spaces, seed=0, device=CPU)
+    with pytest.raises(RlpytError, match=r"4 environments, agent.max_envs=2"):
+        algorithm("ngu").initialize(few, n_itr=1, batch_spec=spec, seed=0)
     with pytest.raises(RlpytError, match="max_envs=2"):
         few.draw_noise(np.random.default_rng(0), (1,), Exploration(2, 4, 0))
     with pytest.raises(RlpytError, match=r"agent\.split"):

@@ -1,6 +1,7 @@
 """Intrinsic rewards reach what is learned: advantages on policy, targets off policy."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from rlpyt.algos import (
     IntrinsicRewards,
     RlAlgorithm,
 )
+from rlpyt.algos.intrinsic import _transitions
 from rlpyt.augment import GaussianNoise
 from rlpyt.replays import ReplayBuffer
 from rlpyt.rewards import (
@@ -30,6 +32,7 @@ from rlpyt.rewards import (
     ICM,
     NGU,
     RE3,
+    RISE,
     RND,
     IntrinsicReward,
     RewardSamples,
@@ -182,9 +185,15 @@ def test_the_weight_is_of_environment_steps():
 
 
 def q_learner(
-    kind: str, intrinsic: IntrinsicRewards, min_steps_learn: int = 0, **replay: Any
+    kind: str,
+    intrinsic: IntrinsicRewards,
+    min_steps_learn: int = 0,
+    env_limit: float | None = None,
+    **replay: Any,
 ) -> tuple[Any, Any, Any]:
-    """Algorithm, agent and sampler, initialised."""
+    """Algorithm, agent and sampler, initialised; rewards are at most ``env_limit``."""
+    if kind == "r2d1":
+        replay = {"sequence_length": 3, **replay}
     shared = {"intrinsic": intrinsic, "batch_size": 8, "min_steps_learn": min_steps_learn}
     shared["replay"] = ReplayBuffer(size=400, **replay)
     model: dict[str, Any] = {"hidden_sizes": [8]}
@@ -198,7 +207,8 @@ def q_learner(
     else:
         algo = DQN(replay_ratio=8.0, **shared)
         agent = DqnAgent(model_kwargs=model)
-    sampler = SerialSampler(env=walk("box" if kind == "sac" else "discrete"), batch_T=4, batch_B=2)
+    env = replace(walk("box" if kind == "sac" else "discrete"), clip_reward=env_limit)
+    sampler = SerialSampler(env=env, batch_T=4, batch_B=2)
     agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
     algo.initialize(agent, n_itr=10, batch_spec=sampler.batch_spec, seed=0)
     sampler.initialize(agent, seed=0, discount=0.99)
@@ -237,15 +247,72 @@ def test_targets_are_those_of_the_sum_when_they_are_sampled(kind: str):
     ],
 )
 def test_where_a_transition_does_not_tell_the_replay_keeps_the_sum(
-    kind: str, RewardCls: Any, replay: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    kind: str, RewardCls: Any, replay: dict[str, Any]
 ):
-    intrinsic = IntrinsicRewards(RewardCls=RewardCls, weight=RewardWeight(beta=0.5))
-    algo, _agent, sampler = q_learner(kind, intrinsic, min_steps_learn=1_000, **replay)
-    kept: list[Any] = []
-    monkeypatch.setattr(algo.replay, "append", kept.append)
-    samples = sampler.obtain_samples(0)[0]
-    next(algo._loop.batches(0, samples), None)
-    torch.testing.assert_close(kept[0].reward, samples.reward + 0.5 * next_sums(samples))
+    """Beside the environment's reward, which is what networks are told of the step before, here as
+    when they act.
+    """
+    intrinsic = IntrinsicRewards(
+        RewardCls=RewardCls, weight=RewardWeight(beta=0.5), extrinsic_weight=0.0
+    )
+    algo, _agent, sampler = q_learner(kind, intrinsic, min_steps_learn=16, **replay)
+    plain, _agent, _sampler = q_learner(kind, None, min_steps_learn=16, **replay)  # type: ignore[arg-type]
+    n_compared = 0
+    for itr in range(6):
+        samples = sampler.obtain_samples(itr)[0]
+        batches = [part._loop.batches(itr, samples) for part in (algo, plain)]
+        paid = 0.5 * next_sums(samples)
+        for found, without in zip(*batches, strict=True):
+            n_compared += 1
+            assert torch.equal(found.prev_reward, without.prev_reward)
+            if kind != "r2d1":
+                assert torch.equal(found.next_prev_reward, without.next_prev_reward)
+            assert not torch.equal(found.return_, without.return_)
+        newest = algo.replay._contents.ring
+        at = (np.arange(newest.end - len(paid), newest.end)) % newest.shape.rows
+        kept = newest.flat_learned_reward.reshape(newest.reward.shape)[at]
+        np.testing.assert_allclose(kept, paid.numpy(), rtol=1e-6)
+    assert n_compared > 5
+
+
+def test_one_step_returns_are_of_the_sum_that_was_kept():
+    weight = RewardWeight(beta=0.5)
+    intrinsic = IntrinsicRewards(RewardCls=EpisodicSum, weight=weight, extrinsic_weight=2.0)
+    algo, _agent, sampler = q_learner("dqn", intrinsic)
+    for itr in range(6):
+        for batch in algo._loop.batches(itr, sampler.obtain_samples(itr)[0]):
+            going_on = batch.next_discount > 0
+            expected = 2.0 * batch.next_prev_reward + 0.5 * batch.next_observation.sum(-1)
+            torch.testing.assert_close(batch.return_[going_on], expected[going_on])
+
+
+def test_returns_of_sequences_are_of_the_sum_that_was_kept():
+    intrinsic = IntrinsicRewards(RewardCls=NextSum, extrinsic_weight=0.0)
+    algo, _agent, sampler = q_learner("r2d1", intrinsic, sequence_length=3)
+    compared = 0
+    for itr in range(6):
+        for batch in algo._loop.batches(itr, sampler.obtain_samples(itr)[0]):
+            inside = batch.valid & (batch.next_discount > 0)
+            rows = batch.next_step, torch.arange(batch.valid.shape[1])
+            expected = batch.observation[rows].sum(-1)
+            torch.testing.assert_close(batch.return_[inside], expected[inside])
+            compared += int(inside.sum())
+    assert compared > 20
+
+
+@pytest.mark.parametrize("RewardCls", [RE3, RISE])
+def test_a_transition_that_is_drawn_again_does_not_find_itself(RewardCls: Any):
+    """Else all transitions of a replay would soon be at no distance from the nearest, and worth
+    nothing.
+    """
+    sizes = {"feature_size": 4, "hidden_sizes": [8], "reward_norm": "none"}
+    intrinsic = IntrinsicRewards(RewardCls=RewardCls, reward_kwargs=sizes)
+    algo, _agent, sampler = q_learner("dqn", intrinsic)
+    for itr in range(3):
+        *_before, batch = algo._loop.batches(itr, sampler.obtain_samples(itr)[0])
+    rewards = [intrinsic.bonus(_transitions(batch)) for _ in range(2)]
+    assert torch.equal(*rewards)
+    assert (rewards[0] > 0).any()
 
 
 @pytest.mark.parametrize("AlgoCls", [APPO, IMPALA, PQN, DrAC])
@@ -266,6 +333,24 @@ def test_the_other_on_policy_algorithms_have_the_sum(AlgoCls: type[Any]):
         algo.normalize_reward = False
         algo.initialize(agent, n_itr=10, batch_spec=sampler.batch_spec, seed=0)
     torch.testing.assert_close(algo.rewards(0, samples), expected)
+
+
+@pytest.mark.parametrize("kind", ["ppo", "dqn", "sac", "r2d1"])
+def test_without_weight_the_environments_reward_teaches_nothing(kind: str):
+    """Pre-training: what the environment pays may be anything, where networks are not told it."""
+    found = []
+    for limit in (1.0, 0.01):
+        intrinsic = IntrinsicRewards(reward_kwargs=SMALL, extrinsic_weight=0.0)
+        if kind == "ppo":
+            algo: Any = PPO(intrinsic=intrinsic)
+            env = replace(walk(), clip_reward=limit)
+            agent, sampler = make(algo, env, T=6, B=3)
+        else:
+            algo, agent, sampler = q_learner(kind, intrinsic, 16, env_limit=limit)
+        for itr in range(5):
+            algo.optimize_agent(itr, sampler.obtain_samples(itr)[0])
+        found.append(parameters(agent))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0]) == (kind != "r2d1")
 
 
 def test_what_is_reported():

@@ -28,6 +28,15 @@ SHORT = ["--steps", "640", "--n-envs", "2", *QUICK]
 LEARN_AT_ONCE = ["algo.min_steps_learn=128", "algo.replay_ratio=1.0", "algo.batch_size=4"]
 
 
+@pytest.mark.parametrize("name", ["agent57", "ngu", "r2d1"])
+def test_rewards_are_not_clipped_where_values_are_rescaled(name):
+    game = EnvConfig(id="ALE/Pong-v5")
+    assert default_runner(name, game).sampler.env.atari.reward_clip is None
+    assert default_runner("dqn", game).sampler.env.atari.reward_clip == 1.0
+    plain = EnvConfig(id="CartPole-v1")
+    assert default_runner(name, plain).sampler.env == plain
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_algorithm_trains_from_its_name(rlpyt, name):
     assert name in ALGORITHMS

@@ -443,10 +443,14 @@ def test_settings_are_overridden_written_down_and_read_back():
 
 def test_evaluation_scores_the_whole_game():
     config = EnvConfig(id="PongNoFrameskip-v4").for_evaluation()
-    assert config.atari == replace(V4, terminal_on_life_loss=False, reward_clip=None)
-    assert EnvConfig(id="CartPole-v1", clip_reward=1.0).for_evaluation() == EnvConfig(
-        id="CartPole-v1"
-    )
+    assert config.atari == replace(V4, terminal_on_life_loss=False)
+    assert config.score_key == "game_reward"
+    free = EnvConfig(id="ALE/Pong-v5", atari=replace(V5, reward_clip=None))
+    assert free.for_evaluation().score_key is None
+    clipped = EnvConfig(id="CartPole-v1", clip_reward=1.0)
+    assert clipped.for_evaluation() == replace(clipped, info_keys=("unclipped_reward",))
+    assert (clipped.score_key, clipped.for_evaluation().score_key) == (None, "unclipped_reward")
+    assert EnvConfig(id="CartPole-v1").for_evaluation() == EnvConfig(id="CartPole-v1")
 
 
 def test_what_the_native_vector_cannot_do_is_left_to_the_loop():

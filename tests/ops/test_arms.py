@@ -46,6 +46,8 @@ def test_small_families():
     assert agent57_discounts(8, 0.9999, 0.997, 0.99) == pytest.approx(
         ngu_discounts(8, 0.9999, 0.99)
     )
+    nine = agent57_discounts(9, 0.9999, 0.997, 0.99)  # where the paper's formula divides by zero
+    assert nine == pytest.approx(ngu_discounts(9, 0.9999, 0.99))
     with pytest.raises(RlpytError, match="n_arms=0"):
         intrinsic_weights(0, 0.3)
 

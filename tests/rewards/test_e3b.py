@@ -6,6 +6,7 @@ from transitions import BOX, DISCRETE, VECTOR, seeded, transitions
 
 from rlpyt.rewards import E3B
 from rlpyt.rewards.e3b import elliptical_bonus
+from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.errors import RlpytError
 
 torch.set_num_threads(1)
@@ -56,6 +57,24 @@ def test_bonus_is_that_of_the_explicit_inverse(tells_resets):
                 torch.testing.assert_close(
                     reward.inverse[b].double(), torch.linalg.inv(matrix), rtol=1e-4, atol=1e-5
                 )
+
+
+def test_a_step_between_two_episodes_that_is_not_valid_is_as_if_it_were_not():
+    """Also where a batch ends with it."""
+    batch = transitions(8, 1, done=0.0)
+    batch.terminated[2] = True
+    expected = build(1).compute(batch)[:, 0]
+    valid = torch.ones(9, 1, dtype=torch.bool)
+    valid[3] = False
+    rows = [0, 1, 2, 2, 3, 4, 5, 6, 7]
+    longer = buffer_map(lambda leaf: leaf[rows], batch._replace(valid=None))
+    longer.terminated[3] = False
+    longer.observation[3], longer.next_observation[3] = 0.0, 0.0
+    longer = longer._replace(valid=valid)
+    torch.testing.assert_close(build(1).compute(longer)[valid], expected)
+    cut = build(1)
+    found = torch.cat([cut.compute(longer[:4]), cut.compute(longer[4:])])
+    torch.testing.assert_close(found[valid], expected)
 
 
 def test_a_reset_in_the_middle_of_a_batch_starts_anew():

@@ -6,6 +6,7 @@ import torch
 from reward_fakes import OBSERVATIONS, REWARDS, batch, make, standing
 
 from rlpyt.rewards import RewardWeight
+from rlpyt.utils.buffer import buffer_map
 from rlpyt.utils.errors import RlpytError
 
 LIFELONG = [name for name in REWARDS if not REWARDS[name][0].episodic]
@@ -18,6 +19,18 @@ def places(mean, seed=0):
     step = 0.1 * torch.nn.functional.one_hot(samples.action, 4)[..., :3].float()
     observation = mean + 0.2 * samples.observation
     return samples._replace(observation=observation, next_observation=observation + step)
+
+
+def with_gap(samples, at):
+    """``samples`` [T, 1] with a row of zeros before row ``at``, and where it is."""
+
+    def longer(leaf):
+        return torch.cat([leaf[:at], torch.zeros_like(leaf[:1]), leaf[at:]])
+
+    gap = torch.zeros(len(samples.terminated) + 1, 1, dtype=torch.bool)
+    gap[at] = True
+    longer_samples = buffer_map(longer, samples._replace(valid=None, reset=None))
+    return gap, longer_samples._replace(valid=~gap)
 
 
 @pytest.mark.parametrize("name", LIFELONG)
@@ -69,6 +82,17 @@ def test_the_cut_into_batches_is_nothing(name):
         expected = whole.novelty(samples)
         found = torch.cat([parts.novelty(samples[t : t + 6]) for t in (0, 6)])
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in EPISODIC if name != "ngu"])  # made of one
+def test_a_step_between_two_episodes_that_is_not_valid_is_as_if_it_were_not(name):
+    """Of a library that resets one step after an end, and does not say where episodes start."""
+    options = {"n_envs": 1, "normalize_observation": False, "reward_norm": "none"}
+    samples = batch(8, 1, done=((2, 0),))
+    expected = make(name, **options).novelty(samples)
+    gap, between = with_gap(samples, 3)
+    found = make(name, **options).novelty(between)
+    torch.testing.assert_close(found[~gap], expected[:, 0])
 
 
 @pytest.mark.parametrize("name", EPISODIC)

@@ -176,6 +176,17 @@ def test_nearest_distances_are_those_of_a_loop(k, offset):
     assert (found[:, 0, 0] == 0).all()  # exactly
 
 
+def test_what_is_not_yet_remembered_costs_no_digits():
+    """Entries far from zero, in a memory that is filled to a fifth."""
+    points = torch.randn(1, 600, 16, generator=seeded(), dtype=torch.float64) + 1e3
+    query, entries = points[:, :100].float(), points[:, 100:].float()
+    known = torch.arange(500).unsqueeze(0) < 100
+    entries[~known] = 0.0
+    found = nearest_distances(query, entries, 3, known=known)[0]
+    exact = torch.cdist(query[0].double(), entries[0, :100].double()).sort(dim=1).values[:, :3]
+    torch.testing.assert_close(found, exact.float(), rtol=1e-4, atol=0.0)
+
+
 def test_own_entry_is_no_neighbour_but_its_equals_are():
     points = torch.randn(1, 6, 3, generator=seeded())
     points[0, 4] = points[0, 1]

@@ -1,6 +1,7 @@
 """Offline evaluation: how many episodes, which seeds, greedy or not, and no trace left behind."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,25 @@ def test_an_environment_of_its_own(trained):
     assert {traj.Length for traj in evaluate(trained, env=config)} == {6}
     assert {traj.Length for traj in evaluate(trained, env="runner_fakes:Drift")} != {6}
     assert {traj.Length for traj in evaluate(trained, env=Drift)} != {6}
+
+
+def test_rewards_stay_clipped_for_the_agent_and_returns_are_of_those_before(trained, monkeypatch):
+    """A network with a memory is told the previous reward: in evaluations the one it learned by."""
+    plain = evaluate(trained)
+    env = EnvConfig.of(trained.sampler.env)
+    trained.sampler.env = replace(env, clip_reward=0.01)
+    told, act = [], trained.agent.act
+
+    def listening(inputs, state, noise):
+        told.append(inputs.prev_reward.abs().max().item())
+        return act(inputs, state, noise)
+
+    monkeypatch.setattr(trained.agent, "act", listening)
+    found = evaluate(trained)
+    assert max(told) == pytest.approx(0.01)
+    assert returns(found) == pytest.approx(returns(plain), rel=1e-5)
+    assert max(map(abs, returns(plain))) > 0.5
+    assert [traj.NonzeroRewards for traj in found] == [traj.NonzeroRewards for traj in plain]
 
 
 def test_unfinished_episodes_are_warned_of(trained):

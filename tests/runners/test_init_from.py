@@ -247,6 +247,23 @@ WORDS = ["ppo", "CartPole-v1", "--steps", "256", "sampler.batch_T=16", "algo.min
 QUIET = ["--quiet", "--no-plot", "--no-tensorboard"]
 
 
+def test_what_curiosity_alone_has_taught_is_fine_tuned_by_rewards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    curious = ["algo.intrinsic={}", "algo.intrinsic.extrinsic_weight=0"]
+    assert main(["train", *WORDS, "--out", "curious", *QUIET, *curious]) == 0
+    assert main(["train", *WORDS, "--out", "plain", *QUIET]) == 0
+    assert main(["train", *WORDS, "--out", "tuned", *QUIET, "--init-from", "curious"]) == 0
+    before, after, other = (
+        saved(tmp_path / name)["agent"]["model"] for name in ("curious", "tuned", "plain")
+    )
+    for there in (before, other):
+        assert any(not np.array_equal(after[name], there[name]) for name in after)
+    params = json.loads((tmp_path / "tuned" / "params.json").read_text())
+    assert params["init_from"]["run_dir"] == str(tmp_path / "curious")
+
+
 def test_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

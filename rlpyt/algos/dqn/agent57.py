@@ -3,7 +3,8 @@ and a bandit in each environment that chooses how much to explore, and how far t
 
 Differs from the paper: as :class:`NGU`; the bandits choose between batches (bandit.py), and
 evaluation plays the arm of the best mean return in all windows instead of a bandit of its own; the
-priority is |δ_e| + β_j |δ_i|, where the paper tells none.
+priority is |δ_e| + β_j |δ_i|, where the paper tells none; a gradient's norm is that of both
+networks.
 """
 
 from collections.abc import Mapping
@@ -15,18 +16,15 @@ from torch import Tensor
 
 from rlpyt.algos.dqn.armed_replay import retrace_target
 from rlpyt.algos.dqn.bandit import EpisodeBandits
-from rlpyt.algos.dqn.family import FamilyAlgorithm
+from rlpyt.algos.dqn.family import FamilyAlgorithm, arm_generators
 from rlpyt.algos.q_losses import QLosses, sequence_losses
 from rlpyt.data import BatchSpec, Samples
 from rlpyt.ops.arms import agent57_discounts
 from rlpyt.ops.q_learning import at_action
 from rlpyt.replays.batches import ReplaySequences
-from rlpyt.utils.seed import Stream, generator
 from rlpyt.utils.world import World
 
 __all__ = ["Agent57", "agent57_losses"]
-
-_BANDIT_STREAM = 2  # of Stream.ALGO; 0 and 1 are the algorithms' and their replays'
 
 
 def agent57_losses(
@@ -74,7 +72,7 @@ class Agent57(FamilyAlgorithm):
 
     split: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        "discount_max": (0.0, 1.0),
+        "discount_max": (0.0, 0.999999),
         "bandit_window": (1, float("inf")),
         "bandit_bonus": (0.0, float("inf")),
         "bandit_epsilon": (0.0, 1.0),
@@ -93,10 +91,7 @@ class Agent57(FamilyAlgorithm):
         """One bandit for each environment, its generator by the environment's global index."""
         self._first = world.rank * batch_spec.B
         self.bandits = EpisodeBandits(
-            [
-                generator(seed, Stream.ALGO, _BANDIT_STREAM, index)
-                for index in range(self._first, self._first + batch_spec.B)
-            ],
+            arm_generators(batch_spec, seed, world),
             n_arms=self.agent.n_arms,
             window=self.bandit_window,
             bonus=self.bandit_bonus,
@@ -110,8 +105,7 @@ class Agent57(FamilyAlgorithm):
         self._tell()
 
     def _tell(self) -> None:
-        following = torch.from_numpy(self.bandits.next_arm)
-        self.agent.next_arm[self._first : self._first + len(following)].copy_(following)
+        self.agent.play_next(self._first, self.bandits.next_arm.tolist())
         self.agent.evaluation_arm.fill_(self.bandits.best())
 
     def losses(self, batch: ReplaySequences) -> QLosses:

@@ -17,7 +17,12 @@ from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.opt_info import opt_info
 from rlpyt.algos.optimizer import Compile, Precision, gradient_step
 from rlpyt.algos.q_losses import QLosses
-from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
+from rlpyt.algos.replay_loop import (
+    LOOP_RANGES,
+    ReplayLoop,
+    keeps_learned_reward,
+    recorded_state,
+)
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.algos.target import TargetUpdate
 from rlpyt.data import AgentInputs, BatchSpec, NoState, OptInfo, Samples
@@ -127,7 +132,12 @@ class QAlgorithm(RlAlgorithm, ABC):
         """Bytes that the replay takes when it is full."""
         agent = q_agent(agent, self.head, type(self).__name__)
         state = recorded_state(agent)
-        return self.replay.forecast(agent.env_spaces, B=batch_spec.B, prev_rnn_state=state)
+        return self.replay.forecast(
+            agent.env_spaces,
+            B=batch_spec.B,
+            prev_rnn_state=state,
+            learned_reward=keeps_learned_reward(self),
+        )
 
     def _check_memory(self) -> None:
         kinds = ("transitions", "sequences")

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,11 +48,18 @@ from rlpyt.utils.seed import (
 )
 from rlpyt.utils.world import World
 
-__all__ = ["FamilyAlgorithm"]
+__all__ = ["FamilyAlgorithm", "arm_generators"]
 
 _UNIT = (0.0, 1.0)
-_RANGES = {**Q_RANGES, "discount_min": _UNIT, "retrace_lambda": _UNIT, "cross_mixture": _UNIT}
-_MIXTURE_STREAM = 3  # of Stream.ALGO; 0 and 1 are algorithms' and replays', 2 the bandits'
+_BELOW_ONE = (0.0, 0.999999)  # spaced by log(1 - γ)
+_RANGES = {
+    **Q_RANGES,
+    "discount": _BELOW_ONE,
+    "discount_min": _BELOW_ONE,
+    "retrace_lambda": _UNIT,
+    "cross_mixture": _UNIT,
+}
+_ARM_STREAM, _MIXTURE_STREAM = 2, 3  # of Stream.ALGO; 0 and 1 are algorithms' and replays'
 
 
 def _replay() -> ReplayBuffer:
@@ -62,6 +70,13 @@ def _replay() -> ReplayBuffer:
         rnn_state_interval=40,
         prioritized=Prioritized(alpha=0.9, beta=0.6, beta_final=0.6, eta=0.9),
     )
+
+
+def arm_generators(batch_spec: BatchSpec, seed: int, world: World) -> list[np.random.Generator]:
+    """What arms are drawn by: a generator for each environment, by its global index."""
+    first = world.rank * batch_spec.B
+    indices = range(first, first + batch_spec.B)
+    return [generator(seed, Stream.ALGO, _ARM_STREAM, index) for index in indices]
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,8 @@ less, learned off-policy by one network, paid for what is new in the episode and
 Differs from the paper: learning is synchronous, a replay as in :class:`R2D1` takes what any sampler
 gives; intrinsic rewards are computed when a batch is appended, by the embedding of that moment, and
 scaled by their running deviation; the networks of the reward learn from each batch once, not from
-the replay; the previous intrinsic reward is no input.
+the replay; the previous intrinsic reward is no input; arms are drawn between batches, so that
+episodes of one environment that begin in the same batch play the same.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from typing import Any, ClassVar, final
 import torch
 
 from rlpyt.algos.dqn.armed_replay import retrace_target
-from rlpyt.algos.dqn.family import FamilyAlgorithm
+from rlpyt.algos.dqn.family import FamilyAlgorithm, arm_generators
 from rlpyt.algos.dqn.r2d1 import r2d1_losses
 from rlpyt.algos.q_losses import QLosses
 from rlpyt.data import BatchSpec, Samples
 from rlpyt.ops.arms import ngu_discounts
 from rlpyt.replays.batches import ReplaySequences
+from rlpyt.utils.seed import generator_state, load_generator_state
 from rlpyt.utils.world import World
 
 __all__ = ["NGU"]
@@ -27,7 +29,7 @@ __all__ = ["NGU"]
 @final
 @dataclass(kw_only=True)
 class NGU(FamilyAlgorithm):
-    """Environment b plays arm b mod N. The network learns Q(s, a; j) of r_e + β_j r_i:
+    """Each episode plays an arm drawn evenly. The network learns Q(s, a; j) of r_e + β_j r_i:
 
         y_t = h(h⁻¹(Q⁻(s_t, a_t; j)) + Σ_{k>=t} γ_j^{k-t} (Π c_i) δ_k),   c_i = λ min(1, π / μ),
         δ_k = r_e + β_j r_i + γ_j h⁻¹(Q⁻(s_{k+1}, a*; j)) - h⁻¹(Q⁻(s_k, a_k; j))
@@ -42,10 +44,18 @@ class NGU(FamilyAlgorithm):
         return ngu_discounts(n_arms, self.discount, self.discount_min)
 
     def begin(self, batch_spec: BatchSpec, seed: int, world: World) -> None:
-        """Nothing: the agent's arms are by environment."""
+        """A generator for each environment, by its global index."""
+        self._first = world.rank * batch_spec.B
+        self._arm_rngs = arm_generators(batch_spec, seed, world)
+        self._draw()
 
     def choose_arms(self, samples: Samples) -> None:
-        """They stay."""
+        """Evenly: of environments that explore much by ε, and of those that do little, alike."""
+        self._draw()
+
+    def _draw(self) -> None:
+        arms = [int(rng.integers(self.agent.n_arms)) for rng in self._arm_rngs]
+        self.agent.play_next(self._first, arms)
 
     def losses(self, batch: ReplaySequences) -> QLosses:
         """As :func:`r2d1_losses`, with the targets of Retrace."""
@@ -65,8 +75,10 @@ class NGU(FamilyAlgorithm):
         return r2d1_losses(q, batch.action, target, batch.valid, priority_eta=eta)
 
     def arm_state(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
+        """The generators; what they drew is the agent's."""
+        return {"generators": [generator_state(rng) for rng in self._arm_rngs]}
 
     def load_arm_state(self, state: dict[str, Any]) -> None:
-        """There is none."""
+        """Continue."""
+        for rng, saved in zip(self._arm_rngs, state["generators"], strict=True):
+            load_generator_state(rng, saved)

@@ -25,7 +25,12 @@ from rlpyt.algos.qpg.losses import CriticInfo, PolicyInfo, PolicyLosses, SoftPol
 from rlpyt.algos.qpg.networks import build_critic, checked_agent, share_statistics
 from rlpyt.algos.qpg.shared_encoder import SharedEncoder
 from rlpyt.algos.qpg.temperature import Temperature
-from rlpyt.algos.replay_loop import LOOP_RANGES, ReplayLoop, recorded_state
+from rlpyt.algos.replay_loop import (
+    LOOP_RANGES,
+    ReplayLoop,
+    keeps_learned_reward,
+    recorded_state,
+)
 from rlpyt.algos.schedule import Schedule, scheduled
 from rlpyt.augment.base import Augmentation
 from rlpyt.data import BatchSpec, OptInfo, Samples
@@ -160,7 +165,12 @@ class QpgAlgorithm(RlAlgorithm, ABC):
         """Bytes that the replay takes when it is full."""
         agent = checked_agent(type(self).__name__, agent, self.policy)
         state = recorded_state(agent)
-        return self.replay.forecast(agent.env_spaces, B=batch_spec.B, prev_rnn_state=state)
+        return self.replay.forecast(
+            agent.env_spaces,
+            B=batch_spec.B,
+            prev_rnn_state=state,
+            learned_reward=keeps_learned_reward(self),
+        )
 
     def updates_per_itr(self) -> int:
         """Gradient steps of the critics, on average."""

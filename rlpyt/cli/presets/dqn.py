@@ -10,7 +10,14 @@ from rlpyt.algos.dqn.dqn import DQN
 from rlpyt.algos.dqn.pqn import PQN
 from rlpyt.algos.dqn.quantile import IQN, QRDQN
 from rlpyt.algos.dqn.r2d1 import R2D1
-from rlpyt.cli.presets.kinds import Kind, Recurrent, image_replay, kind_of, refuse_memory
+from rlpyt.cli.presets.kinds import (
+    Kind,
+    Recurrent,
+    image_replay,
+    kind_of,
+    refuse_memory,
+    unclipped,
+)
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig
 from rlpyt.replays.priority import Prioritized
@@ -106,7 +113,7 @@ def r2d1(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl
     return MinibatchRl(
         algo=algo,
         agent=DqnAgent(model_kwargs={"recurrent": recurrent, **model}, epsilon=epsilon),
-        sampler=SerialSampler(env=env, batch_T=T, batch_B=B),
+        sampler=SerialSampler(env=unclipped(env), batch_T=T, batch_B=B),
         n_steps=n_steps,
     )
 

@@ -8,7 +8,7 @@ from rlpyt.agents.dqn import EpsilonGreedy
 from rlpyt.algos.dqn.agent57 import Agent57
 from rlpyt.algos.dqn.family import FamilyAlgorithm
 from rlpyt.algos.dqn.ngu import NGU
-from rlpyt.cli.presets.kinds import Recurrent, image_replay, kind_of
+from rlpyt.cli.presets.kinds import Recurrent, image_replay, kind_of, unclipped
 from rlpyt.data import EnvSpaces
 from rlpyt.envs.build import EnvConfig
 from rlpyt.replays.priority import Prioritized
@@ -42,12 +42,17 @@ def _runner(
     """
     model: dict[str, Any] = {"recurrent": "lstm" if recurrent == "none" else recurrent}
     priority = Prioritized(alpha=0.9, beta=0.6, beta_final=0.6, eta=0.9)
+    epsilon = EpsilonGreedy(final=0.4, final_min=0.4**8, steps=1)
     if kind_of(spaces) == "image":
+        if algo.split:  # Agent57's traces are longer, its gradients not weighted
+            priority = replace(priority, beta=0.0, beta_final=0.0)
+        length, interval = (160, 80) if algo.split else (80, 40)
+        epsilon = replace(epsilon, final_min=0.4**9, evaluation=0.01)
         replay = replace(
             image_replay(env),
-            sequence_length=80,
+            sequence_length=length,
             burn_in=40,
-            rnn_state_interval=40,
+            rnn_state_interval=interval,
             prioritized=priority,
         )
         memory = {"kernel_kwargs": {"capacity": 30_000}}
@@ -68,9 +73,9 @@ def _runner(
             n_arms=n_arms,
             split=algo.split,
             model_kwargs=model,
-            epsilon=EpsilonGreedy(final=0.4, final_min=0.4**8, steps=1),
+            epsilon=epsilon,
         ),
-        sampler=SerialSampler(env=env, batch_T=T, batch_B=B),
+        sampler=SerialSampler(env=unclipped(env), batch_T=T, batch_B=B),
         n_steps=n_steps,
     )
 

@@ -1,5 +1,6 @@
 """What decides the defaults."""
 
+from dataclasses import replace
 from typing import Literal
 
 from gymnasium import spaces
@@ -13,7 +14,7 @@ from rlpyt.replays.frames import FrameStorage
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["Kind", "Recurrent", "image_replay", "kind_of", "refuse_memory"]
+__all__ = ["Kind", "Recurrent", "image_replay", "kind_of", "refuse_memory", "unclipped"]
 
 Kind = Literal["discrete", "continuous", "image"]
 """What decides the defaults: images observed, else whether actions are real numbers."""
@@ -40,6 +41,13 @@ def refuse_memory(algorithm: str, recurrent: Recurrent, hint: str) -> None:
             f"{algorithm} learns from single transitions, --recurrent {recurrent} needs sequences"
         )
         raise RlpytError("config", what, hint=hint)
+
+
+def unclipped(env: EnvConfig) -> EnvConfig:
+    """``env`` with the rewards of an Atari game as they are: for values on the scale of h."""
+    if not isinstance(env.atari, AtariConfig):
+        return env
+    return replace(env, atari=replace(env.atari, reward_clip=None))
 
 
 def image_replay(env: EnvConfig) -> ReplayBuffer:
