@@ -67,8 +67,8 @@ def with_tasks() -> gymnasium.Env:
 class Noise(Varied):
     """Images of nothing."""
 
-    def __init__(self) -> None:
-        super().__init__(box=True)
+    def __init__(self, box: bool) -> None:
+        super().__init__(box)
         self.observation_space = spaces.Box(0, 255, (3, 20, 20), np.uint8)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
@@ -81,7 +81,11 @@ class Noise(Varied):
 
 
 def noisy_pixels() -> gymnasium.Env:
-    return Noise()
+    return Noise(box=True)
+
+
+def noisy_game() -> gymnasium.Env:
+    return Noise(box=False)
 
 
 def box() -> gymnasium.Env:
@@ -233,6 +237,23 @@ def test_every_trainable_parameter_gets_a_gradient_and_moves(
     for key, parameter in parameters.items():
         share = (parameter.detach() != before[key]).double().mean().item()
         assert share > 0.99, f"{key}: {share:.1%} of its numbers moved"
+
+
+@pytest.mark.parametrize("name", ["drac", "ppg"])
+def test_networks_of_images_move_too(name: str) -> None:
+    """Deep ones, of which not every unit wakes in a few steps."""
+    algo, agent, sampler = small(name, noisy_game, "none")
+    agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
+    sampler.initialize(agent, seed=0, discount=algo.discount, bootstrap_value=algo.bootstrap_value)
+    algo.initialize(agent, n_itr=N_ITR, batch_spec=sampler.batch_spec, seed=0)
+    parameters = trainable(agent, algo)
+    before = {key: parameter.detach().clone() for key, parameter in parameters.items()}
+    for itr in range(3):
+        algo.optimize_agent(itr, copied(sampler.obtain_samples(itr)[0]))
+    sampler.shutdown()
+    for key, parameter in parameters.items():
+        assert not torch.equal(parameter, before[key]), key
+        assert parameter.isfinite().all(), key
 
 
 def learned_with(name: str, env: Any, recurrent: Any, intrinsic: IntrinsicRewards | None) -> Any:

@@ -433,6 +433,7 @@ def test_noise_is_added_to_each_entry():
     assert abs(noise.std().item() - 0.5) < 0.02
     assert len(noise.unique()) > 5000
     assert torch.equal(GaussianNoise(std=0.0)(vectors, seeded()), vectors)
+    assert (GaussianNoise()(vectors, seeded()) - vectors).std() < 0.2  # the vector is still there
 
 
 def test_amplitudes_are_scaled_by_one_number_for_each_vector():

@@ -1,5 +1,7 @@
 """EnvPool's tasks by their id: they repeat, resume, end episodes rightly, refuse in one line."""
 
+import sys
+
 import numpy as np
 import pytest
 from env_fakes import allocate, assert_same_course, assert_same_tree, copy_tree, roll
@@ -154,6 +156,13 @@ def test_procgen_has_as_many_levels_as_are_asked_for():
     assert not np.array_equal(images, first_images(procgen(num_levels=1, start_level=8)))
     anywhere = first_images(procgen())
     assert not all(np.array_equal(anywhere[0], image) for image in anywhere)
+
+
+def test_without_envpool_its_extra_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "envpool", None)
+    with pytest.raises(RlpytError, match="envpool is not installed") as caught:
+        build_vector_env(EnvConfig(id="envpool/Pong-v5"), range(2), seed=0)
+    assert "rlpyt[envpool]" in caught.value.hint
 
 
 def test_a_library_that_is_missing_is_told(monkeypatch):

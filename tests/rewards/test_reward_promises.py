@@ -57,6 +57,7 @@ def build(name, *, observation_space=VECTOR, action_space=DISCRETE, n_envs=3, **
 
 SPACES = [("vector", action) for action in ACTIONS]
 SPACES += [(observation, "discrete") for observation in OBSERVATIONS]
+SPACES += [(image, "box") for image in ("chw", "hwc", "grey")]
 
 
 @each_reward
