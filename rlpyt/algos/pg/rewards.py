@@ -87,6 +87,9 @@ class LearnedRewards:
     def joined(self, batch: LossInputs, samples: Samples, gae_lambda: float) -> LossInputs:
         """``batch`` of ``samples`` with the advantages w A + A_intrinsic, and the intrinsic value's
         targets: of returns that go on through the ends of episodes. As it came with one value.
+
+        Behind the last row stands its true next observation, also where an episode ended there:
+        what the next one begins with comes with the next batch.
         """
         intrinsic, bonus, agent = self._intrinsic, self._bonus, self._agent
         if intrinsic is None or intrinsic.discount is None:
