@@ -149,3 +149,4 @@ class Agent57(FamilyAlgorithm):
     def load_arm_state(self, state: dict[str, Any]) -> None:
         """Continue."""
         self.bandits.load_state_dict(state)
+        self._tell()

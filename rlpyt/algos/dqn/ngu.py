@@ -54,8 +54,8 @@ class NGU(FamilyAlgorithm):
         self._draw()
 
     def _draw(self) -> None:
-        arms = [int(rng.integers(self.agent.n_arms)) for rng in self._arm_rngs]
-        self.agent.play_next(self._first, arms)
+        self._arms = [int(rng.integers(self.agent.n_arms)) for rng in self._arm_rngs]
+        self.agent.play_next(self._first, self._arms)
 
     def losses(self, batch: ReplaySequences) -> QLosses:
         """As :func:`r2d1_losses`, with the targets of Retrace."""
@@ -75,10 +75,13 @@ class NGU(FamilyAlgorithm):
         return r2d1_losses(q, batch.action, target, batch.valid, priority_eta=eta)
 
     def arm_state(self) -> dict[str, Any]:
-        """The generators; what they drew is the agent's."""
-        return {"generators": [generator_state(rng) for rng in self._arm_rngs]}
+        """What was drawn, and the generators."""
+        generators = [generator_state(rng) for rng in self._arm_rngs]
+        return {"arms": list(self._arms), "generators": generators}
 
     def load_arm_state(self, state: dict[str, Any]) -> None:
         """Continue."""
         for rng, saved in zip(self._arm_rngs, state["generators"], strict=True):
             load_generator_state(rng, saved)
+        self._arms = state["arms"]
+        self.agent.play_next(self._first, self._arms)
