@@ -37,10 +37,12 @@ from world_runs import (
 )
 
 from rlpyt.agents.dqn import EpsilonGreedy
+from rlpyt.algos import IntrinsicRewards
 from rlpyt.algos.dqn import DQN
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.envs.build import EnvConfig
 from rlpyt.logging.run_state import read_run_state
+from rlpyt.rewards import E3B
 from rlpyt.runners.async_rl import AsyncRl
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.minibatch_rl import MinibatchRl
@@ -100,6 +102,17 @@ def test_lockstep_is_the_run_in_one_process(variant: str, layout: str, tmp_path:
     run_dir = train(as_async(run_of(variant, layout), lockstep=True), tmp_path / "async")
     assert_learned_the_same(alone, run_dir)
     assert {row["Diagnostics/Lag0"] for row in read_rows(run_dir)} == {"1.0"}
+
+
+def test_lockstep_with_an_intrinsic_reward(tmp_path: Path):
+    """Of sequences: the replay keeps it beside what the network is told."""
+    sizes = {"feature_size": 4, "hidden_sizes": (8,), "model_sizes": (8,)}
+    intrinsic = IntrinsicRewards(RewardCls=E3B, reward_kwargs=sizes)
+    made = run_of("sac-lstm", intrinsic=intrinsic)
+    alone = train(made, tmp_path / "alone")
+    run_dir = train(as_async(made, lockstep=True), tmp_path / "async")
+    assert_learned_the_same(alone, run_dir)
+    assert any(float(row["intrinsicRewardAverage"]) > 0 for row in read_rows(run_dir))
 
 
 def test_nothing_is_left_open(tmp_path: Path):

@@ -38,8 +38,10 @@ from world_runs import (
 import rlpyt.runners.announce
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
+from rlpyt.algos import IntrinsicRewards
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.logging.run_state import read_run_state
+from rlpyt.rewards import RND
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.ranks import Seat, _neighbours_check
@@ -224,6 +226,18 @@ def test_other_algorithms_stay_equal(kind: str, tmp_path: Path):
     else:
         made = small_runner(algo=kind, continuous=kind == "sac")
     assert_equal_ranks(train(as_sync(made), tmp_path))
+
+
+def test_ranks_that_are_paid_for_novelty_stay_equal(tmp_path: Path):
+    """Also the networks that find it, taught by the data of all."""
+    sizes = {"feature_size": 4, "hidden_sizes": (8,)}
+    made = small_runner(n_itr=4, intrinsic=IntrinsicRewards(RewardCls=RND, reward_kwargs=sizes))
+    run_dir = train(as_sync(made), tmp_path)
+    assert_equal_ranks(run_dir)
+    first, second = (state["arrays"] for state in rank_states(run_dir))
+    taught = [name for name in first if "intrinsic" in name and "predictor" in name]
+    assert taught
+    assert all(torch.equal(first[name], second[name]) for name in taught)
 
 
 @pytest.mark.slow
