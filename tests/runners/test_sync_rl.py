@@ -25,6 +25,7 @@ from runner_fakes import (
     small_runner,
     train,
 )
+from test_family_resume import runner as family_runner
 from torch.distributed import HashStore
 from world_runs import (
     OFTEN,
@@ -38,7 +39,7 @@ from world_runs import (
 import rlpyt.runners.announce
 from rlpyt.agents.base import Agent
 from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
-from rlpyt.algos import IntrinsicRewards
+from rlpyt.algos import NGU, Agent57, IntrinsicRewards
 from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.logging.run_state import read_run_state
 from rlpyt.rewards import RND
@@ -264,9 +265,12 @@ def test_resumed_is_uninterrupted(stops: list[int], tmp_path: Path, whole: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sac", "rainbow", "r2d1"])
+@pytest.mark.parametrize("kind", ["sac", "rainbow", "r2d1", "ngu", "agent57"])
 def test_resumed_with_replays(kind: str, tmp_path: Path):
     def made() -> SyncRl:
+        if kind in ("ngu", "agent57"):
+            alone = family_runner({"ngu": NGU, "agent57": Agent57}[kind])
+            return as_sync(replace(alone, n_steps=960, **OFTEN))
         if kind == "sac":
             return as_sync(small_runner(algo="sac", continuous=True, **OFTEN))
         return as_sync(q_runner(kind, n_itr=60, **OFTEN))
