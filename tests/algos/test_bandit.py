@@ -83,7 +83,7 @@ def test_the_window_slides_and_the_bound_decides() -> None:
             assert arm == int(np.argmax(scores)), n
         held.append(arm)
     assert arms.count(2) > 10
-    assert found.best() == 2
+    assert found.best(np.ones(1, bool)) == 2
 
 
 def test_uniform_with_probability_epsilon() -> None:

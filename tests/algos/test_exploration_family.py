@@ -11,11 +11,12 @@ from family_fakes import FamilyLearner, after_three_family_updates, agent_for, a
 from q_fakes import DISCOUNT
 from toy_envs import CPU, copied
 
+from rlpyt.agents.arms import ArmInfo
 from rlpyt.agents.base import Exploration
-from rlpyt.agents.dqn import DqnAgent
+from rlpyt.agents.dqn import DqnAgent, EpsilonGreedy
 from rlpyt.algos.dqn import agent57_losses
 from rlpyt.algos.dqn.armed_replay import cross_mixed
-from rlpyt.data import AgentInputs, BatchSpec
+from rlpyt.data import AgentInputs, BatchSpec, Samples
 from rlpyt.models.armed_q import Armed
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.rewards.samples import samples_of
@@ -242,7 +243,7 @@ def test_agent57_plays_what_the_bandits_choose_and_evaluates_the_best() -> None:
         assert samples.agent_info.arm[0].numpy()[begins].tolist() == chosen[begins].tolist()
         algo.optimize_agent(itr, samples)
         assert agent.next_arm[:4].tolist() == algo.bandits.next_arm.tolist()
-        assert agent.evaluation_arm.item() == algo.bandits.best()
+        assert agent.evaluation_arm.item() == algo.bandits.best(np.ones(4, bool))
     learner.sampler.shutdown()
     inputs = samples.agent_inputs[0]._replace(reset=torch.ones(4, dtype=torch.bool))
     for arm in (2, 1):
@@ -251,6 +252,42 @@ def test_agent57_plays_what_the_bandits_choose_and_evaluates_the_best() -> None:
         noise = agent.draw_noise(np.random.default_rng(0), (4,), Exploration(0, 4, None))
         drawn, _state = agent.step(inputs, agent.initial_state(4), torch.tensor(noise))
         assert greedy.agent_info.arm.tolist() == drawn.agent_info.arm.tolist() == [arm] * 4
+
+
+def test_agent57_evaluates_what_was_best_where_little_was_left_to_chance() -> None:
+    """Of four environments the first two act at random in a tenth of their steps and more, and
+    tell little of what an arm can do.
+    """
+    learner = learner_of("agent57", min_steps_learn=10**6, T=1)
+    algo, agent = learner.algo, learner.agent
+    learner.sampler.shutdown()
+    agent.epsilon = EpsilonGreedy(final=0.4, final_min=0.001)
+    algo.initialize(agent, n_itr=100, batch_spec=BatchSpec(1, 4), seed=0)
+    flags = torch.ones(1, 4, dtype=torch.bool)
+    for arms, returns in (
+        ([0, 0, 0, 0], [1.0, 1.0, 0.3, 0.4]),
+        ([1, 1, 1, 1], [0.2, 0.1, 0.5, 0.6]),
+    ):
+        played = torch.tensor([arms])
+        algo.choose_arms(one_step_episodes(torch.tensor([returns]), flags, played))
+    assert agent.evaluation_arm.item() == 1
+    agent.epsilon = EpsilonGreedy(final=0.1)
+    algo.initialize(agent, n_itr=100, batch_spec=BatchSpec(1, 4), seed=0)
+    assert algo._quiet.all()
+
+
+def one_step_episodes(reward: torch.Tensor, ends: torch.Tensor, arm: torch.Tensor) -> Samples:
+    return Samples(
+        observation=None,
+        prev_action=None,
+        prev_reward=torch.zeros_like(reward),
+        reset=ends,
+        action=None,
+        agent_info=ArmInfo(arm, torch.ones_like(reward), None),
+        reward=reward,
+        terminated=ends,
+        truncated=torch.zeros_like(ends),
+    )
 
 
 def test_the_replay_is_paid_for_novelty_once_and_in_order() -> None:

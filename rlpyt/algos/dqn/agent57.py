@@ -2,18 +2,20 @@
 and a bandit in each environment that chooses how much to explore, and how far to look ahead.
 
 Differs from the paper: as :class:`NGU`; the bandits choose between batches (bandit.py), and
-evaluation plays the arm of the best mean return in all windows instead of a bandit of its own; the
-priority is |δ_e| + β_j |δ_i|, where the paper tells none; a gradient's norm is that of both
-networks.
+evaluation plays the arm of the best mean return in the windows of that half of the environments
+that acts at random least, instead of a bandit of its own; the priority is |δ_e| + β_j |δ_i|, where
+the paper tells none; a gradient's norm is that of both networks.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from rlpyt.agents.base import Exploration
 from rlpyt.algos.dqn.armed_replay import retrace_target
 from rlpyt.algos.dqn.bandit import EpisodeBandits
 from rlpyt.algos.dqn.family import FamilyAlgorithm, arm_generators
@@ -97,6 +99,10 @@ class Agent57(FamilyAlgorithm):
             bonus=self.bandit_bonus,
             epsilon=self.bandit_epsilon,
         )
+        n_envs, late = batch_spec.B * world.size, 2**62
+        places = range(self._first, self._first + batch_spec.B)
+        epsilon = [self.agent.epsilon.at(Exploration(b, n_envs, late)) for b in places]
+        self._quiet = np.array(epsilon) <= np.median(epsilon)
         self._tell()
 
     def choose_arms(self, samples: Samples) -> None:
@@ -106,7 +112,7 @@ class Agent57(FamilyAlgorithm):
 
     def _tell(self) -> None:
         self.agent.play_next(self._first, self.bandits.next_arm.tolist())
-        self.agent.evaluation_arm.fill_(self.bandits.best())
+        self.agent.evaluation_arm.fill_(self.bandits.best(self._quiet))
 
     def losses(self, batch: ReplaySequences) -> QLosses:
         """As :func:`agent57_losses`, each stream with its own targets."""

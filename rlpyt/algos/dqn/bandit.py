@@ -109,9 +109,12 @@ class EpisodeBandits:
         found: _Array = np.minimum(self._n_finished, self._arms.shape[1])
         return found
 
-    def best(self) -> int:
-        """The arm of the greatest mean return in all windows together."""
+    def best(self, counted: _Array) -> int:
+        """The arm of the greatest mean return in the windows of the environments ``counted``, [B]
+        bool, together.
+        """
         held = np.arange(self._arms.shape[1]) < self._n_in_window[:, None]
+        held &= counted[:, None]
         return best_arm(self._arms[held], self._returns[held], self._n_arms)
 
     def state_dict(self) -> dict[str, Any]:
