@@ -12,7 +12,7 @@ EPISODE = 40  # steps, at most
 
 
 def key_door_grid(algorithm: str) -> MinibatchRl:
-    """300k steps of 16 environments. Each sequence is an episode from its cue on, which the LSTM is
+    """500k steps of 16 environments. Each sequence is an episode from its cue on, which the LSTM is
     to remember from the start; a family learns half of them for other arms.
     """
     made = default_runner(algorithm, EnvConfig(id="rlpyt.envs:KeyDoorGrid"))
@@ -36,4 +36,4 @@ def key_door_grid(algorithm: str) -> MinibatchRl:
         epsilon=EpsilonGreedy(final=0.4, final_min=0.4**8, steps=1),
     )
     sampler = replace(made.sampler, batch_T=EPISODE, batch_B=16, mid_batch_reset=False)
-    return replace(made, algo=algo, agent=agent, sampler=sampler, n_steps=300_000)
+    return replace(made, algo=algo, agent=agent, sampler=sampler, n_steps=500_000)

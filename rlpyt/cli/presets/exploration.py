@@ -18,6 +18,8 @@ from rlpyt.samplers.serial import SerialSampler
 
 __all__ = ["agent57", "ngu"]
 
+_PRIORITY = Prioritized(alpha=0.9, beta=0.6, beta_final=0.6, eta=0.9)
+
 
 def ngu(env: EnvConfig, spaces: EnvSpaces, recurrent: Recurrent) -> MinibatchRl:
     """NGU with an LSTM; with images as published for Atari."""
@@ -41,26 +43,16 @@ def _runner(
     that cover most of a short episode.
     """
     model: dict[str, Any] = {"recurrent": "lstm" if recurrent == "none" else recurrent}
-    priority = Prioritized(alpha=0.9, beta=0.6, beta_final=0.6, eta=0.9)
     epsilon = EpsilonGreedy(final=0.4, final_min=0.4**8, steps=1)
     if kind_of(spaces) == "image":
-        if algo.split:  # Agent57's traces are longer, its gradients not weighted
-            priority = replace(priority, beta=0.0, beta_final=0.0)
-        length, interval = (160, 80) if algo.split else (80, 40)
         epsilon = replace(epsilon, final_min=0.4**9, evaluation=0.01)
-        replay = replace(
-            image_replay(env),
-            sequence_length=length,
-            burn_in=40,
-            rnn_state_interval=interval,
-            prioritized=priority,
-        )
+        replay = _image_sequences(env, agent57=algo.split)
         memory = {"kernel_kwargs": {"capacity": 30_000}}
         fields: dict[str, Any] = {"reward_kwargs": {"episodic_kwargs": memory}}
         n_arms, T, B, n_steps = 32, 40, 32, 10_000_000
     else:
         replay = ReplayBuffer(
-            size=100_000, sequence_length=20, rnn_state_interval=10, prioritized=priority
+            size=100_000, sequence_length=20, rnn_state_interval=10, prioritized=_PRIORITY
         )
         fields = _small()
         model |= {"hidden_sizes": (64,), "rnn_size": 64}
@@ -77,6 +69,18 @@ def _runner(
         ),
         sampler=SerialSampler(env=unclipped(env), batch_T=T, batch_B=B),
         n_steps=n_steps,
+    )
+
+
+def _image_sequences(env: EnvConfig, *, agent57: bool) -> ReplayBuffer:
+    """R2D2's, as NGU's; those of Agent57 are twice as long, and not weighted for importance."""
+    length, interval, weight = (160, 80, 0.0) if agent57 else (80, 40, 0.6)
+    return replace(
+        image_replay(env),
+        sequence_length=length,
+        burn_in=40,
+        rnn_state_interval=interval,
+        prioritized=replace(_PRIORITY, beta=weight, beta_final=weight),
     )
 
 
