@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import QUICK
+from gymnasium import spaces
 
 from rlpyt.algos import DAAC, PPG, SAC, DrAC, DrQV2
-from rlpyt.cli.presets import default_runner
+from rlpyt.cli.presets.pixels import drqv2
 from rlpyt.cli.rundir import load_runner
+from rlpyt.data import EnvSpaces
 from rlpyt.envs import EnvConfig
 from rlpyt.replays import FrameStorage
 
@@ -42,9 +45,9 @@ def test_pixels_are_learned_from_and_a_paused_run_goes_on_as_if_it_had_not_been(
 
 
 def test_stacked_images_of_the_suite_are_kept_once():
-    pytest.importorskip("dm_control", reason="the optional package dm_control is not installed")
     env = EnvConfig(id="dm_control_pixels/cartpole-swingup-v0")
-    replay = default_runner("drqv2", env).algo.replay
+    images = spaces.Box(0, 255, (9, 84, 84), np.uint8)
+    replay = drqv2(env, EnvSpaces(images, spaces.Box(-1.0, 1.0, (1,))), "none").algo.replay
     assert isinstance(replay.storage, FrameStorage)
     assert (replay.size, replay.n_step_return, replay.storage.n_frames) == (100_000, 3, 3)
 
