@@ -35,7 +35,7 @@ def atari(game: str) -> MinibatchRl:
 
 EXPERIMENTS = {
     "agent57_SparseChain": partial(small, EnvConfig(id="rlpyt.envs:SparseChain")),
-    "agent57_KeyDoorGrid": partial(key_door_grid, "agent57", 500_000),
+    "agent57_KeyDoorGrid": partial(key_door_grid, "agent57"),
 } | {f"agent57_{game}": partial(atari, game) for game in GAMES}
 
 if __name__ == "__main__":

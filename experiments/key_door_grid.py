@@ -12,9 +12,9 @@ SIZE = 7  # of a room: random actions open the door once in 12,000 episodes, and
 EPISODE = 8 * SIZE  # steps, at most
 
 
-def key_door_grid(algorithm: str, n_steps: int) -> MinibatchRl:
-    """16 environments. Each sequence is an episode from its cue on, which the LSTM is
-    to remember from the start; a family learns half of them for other arms.
+def key_door_grid(algorithm: str) -> MinibatchRl:
+    """A million steps of 16 environments. Each sequence is an episode from its cue on, which the
+    LSTM is to remember from the start; a family learns half of them for other arms.
     """
     made = default_runner(algorithm, EnvConfig(id="rlpyt.envs:KeyDoorGrid", kwargs={"size": SIZE}))
     assert isinstance(made.algo, NGU | Agent57 | R2D1)
@@ -37,4 +37,4 @@ def key_door_grid(algorithm: str, n_steps: int) -> MinibatchRl:
         epsilon=EpsilonGreedy(final=0.4, final_min=0.4**8, steps=1),
     )
     sampler = replace(made.sampler, batch_T=EPISODE, batch_B=16, mid_batch_reset=False)
-    return replace(made, algo=algo, agent=agent, sampler=sampler, n_steps=n_steps)
+    return replace(made, algo=algo, agent=agent, sampler=sampler, n_steps=1_000_000)

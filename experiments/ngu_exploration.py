@@ -33,7 +33,7 @@ def atari(game: str) -> MinibatchRl:
 
 EXPERIMENTS = {
     "ngu_SparseChain": partial(small, EnvConfig(id="rlpyt.envs:SparseChain")),
-    "ngu_KeyDoorGrid": partial(key_door_grid, "ngu", 1_000_000),
+    "ngu_KeyDoorGrid": partial(key_door_grid, "ngu"),
 } | {f"ngu_{game}": partial(atari, game) for game in GAMES}
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from functools import partial
 from command_line import main
 from key_door_grid import key_door_grid
 
-EXPERIMENTS = {"r2d1_KeyDoorGrid": partial(key_door_grid, "r2d1", 1_000_000)}
+EXPERIMENTS = {"r2d1_KeyDoorGrid": partial(key_door_grid, "r2d1")}
 
 if __name__ == "__main__":
     main(__doc__, EXPERIMENTS)
