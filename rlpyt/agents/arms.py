@@ -129,7 +129,7 @@ class ArmAgent(Agent):
         Raises:
             RlpytError: ``config``, for more environments than ``max_envs``.
         """
-        self._check_envs(where.env_index + 1)
+        self._check_envs(where.n_envs)
         noise = rng.random((*leading, self.noise_size), dtype=np.float32)
         epsilon = self.epsilon.at(where)
         noise[..., 0] = noise[..., 0] < epsilon

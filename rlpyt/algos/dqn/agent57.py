@@ -20,11 +20,10 @@ from rlpyt.algos.dqn.armed_replay import retrace_target
 from rlpyt.algos.dqn.bandit import EpisodeBandits
 from rlpyt.algos.dqn.family import FamilyAlgorithm, arm_generators
 from rlpyt.algos.q_losses import QLosses, sequence_losses
-from rlpyt.data import BatchSpec, Samples
+from rlpyt.data import Samples
 from rlpyt.ops.arms import agent57_discounts
 from rlpyt.ops.q_learning import at_action
 from rlpyt.replays.batches import ReplaySequences
-from rlpyt.utils.world import World
 
 __all__ = ["Agent57", "agent57_losses"]
 
@@ -89,18 +88,17 @@ class Agent57(FamilyAlgorithm):
         """Of the paper's appendix A."""
         return agent57_discounts(n_arms, self.discount_max, self.discount, self.discount_min)
 
-    def begin(self, batch_spec: BatchSpec, seed: int, world: World) -> None:
+    def begin(self, places: range, n_envs: int, seed: int) -> None:
         """One bandit for each environment, its generator by the environment's global index."""
-        self._first = world.rank * batch_spec.B
+        self._first = places.start
         self.bandits = EpisodeBandits(
-            arm_generators(batch_spec, seed, world),
+            arm_generators(places, seed),
             n_arms=self.agent.n_arms,
             window=self.bandit_window,
             bonus=self.bandit_bonus,
             epsilon=self.bandit_epsilon,
         )
-        n_envs, late = batch_spec.B * world.size, 2**62
-        places = range(self._first, self._first + batch_spec.B)
+        late = 2**62  # steps: behind every schedule
         epsilon = [self.agent.epsilon.at(Exploration(b, n_envs, late)) for b in places]
         self._quiet = np.array(epsilon) <= np.median(epsilon)
         self._tell()

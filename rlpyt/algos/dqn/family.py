@@ -72,11 +72,9 @@ def _replay() -> ReplayBuffer:
     )
 
 
-def arm_generators(batch_spec: BatchSpec, seed: int, world: World) -> list[np.random.Generator]:
+def arm_generators(places: range, seed: int) -> list[np.random.Generator]:
     """What arms are drawn by: a generator for each environment, by its global index."""
-    first = world.rank * batch_spec.B
-    indices = range(first, first + batch_spec.B)
-    return [generator(seed, Stream.ALGO, _ARM_STREAM, index) for index in indices]
+    return [generator(seed, Stream.ALGO, _ARM_STREAM, index) for index in places]
 
 
 @dataclass(kw_only=True)
@@ -118,8 +116,10 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         """γ_j, [n_arms] float64."""
 
     @abstractmethod
-    def begin(self, batch_spec: BatchSpec, seed: int, world: World) -> None:
-        """Build what chooses the arms, once the agent is bound."""
+    def begin(self, places: range, n_envs: int, seed: int) -> None:
+        """Build what chooses the arms of the environments at global indices ``places``, of
+        ``n_envs`` in all ranks, once the agent is bound.
+        """
 
     @abstractmethod
     def choose_arms(self, samples: Samples) -> None:
@@ -167,7 +167,8 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
         self.target: ArmedQModel = deepcopy(self.agent.model).requires_grad_(False)
         self._target_update = TargetUpdate(self.target, self.agent.model)
         self._updates = 0
-        self.begin(batch_spec, seed, self._world)
+        B, first = batch_spec.B, self._world.rank * batch_spec.B
+        self.begin(range(first, first + B), B * self._world.size, seed)
 
     def _build_reward(self, n_envs: int, seed: int) -> novelty.NGU:
         spaces, build = self.agent.env_spaces, novelty.NGU.from_spaces

@@ -17,11 +17,10 @@ from rlpyt.algos.dqn.armed_replay import retrace_target
 from rlpyt.algos.dqn.family import FamilyAlgorithm, arm_generators
 from rlpyt.algos.dqn.r2d1 import r2d1_losses
 from rlpyt.algos.q_losses import QLosses
-from rlpyt.data import BatchSpec, Samples
+from rlpyt.data import Samples
 from rlpyt.ops.arms import ngu_discounts
 from rlpyt.replays.batches import ReplaySequences
 from rlpyt.utils.seed import generator_state, load_generator_state
-from rlpyt.utils.world import World
 
 __all__ = ["NGU"]
 
@@ -43,10 +42,10 @@ class NGU(FamilyAlgorithm):
         """From ``discount`` down to ``discount_min``."""
         return ngu_discounts(n_arms, self.discount, self.discount_min)
 
-    def begin(self, batch_spec: BatchSpec, seed: int, world: World) -> None:
+    def begin(self, places: range, n_envs: int, seed: int) -> None:
         """A generator for each environment, by its global index."""
-        self._first = world.rank * batch_spec.B
-        self._arm_rngs = arm_generators(batch_spec, seed, world)
+        self._first = places.start
+        self._arm_rngs = arm_generators(places, seed)
         self._draw()
 
     def choose_arms(self, samples: Samples) -> None:
