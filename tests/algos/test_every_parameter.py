@@ -168,6 +168,13 @@ def small_pearl(algo: PEARL, runner: Any) -> tuple[Any, Any, Any]:
     return algo, agent, replace(runner.sampler, batch_T=20, batch_B=2)
 
 
+def start(algo: Any, agent: Any, sampler: Any) -> None:
+    """Initialise all three."""
+    agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
+    sampler.initialize(agent, seed=0, discount=algo.discount, bootstrap_value=algo.bootstrap_value)
+    algo.initialize(agent, n_itr=N_ITR, batch_spec=sampler.batch_spec, seed=0)
+
+
 def modules(value: Any, depth: int = 0) -> Iterator[torch.nn.Module]:
     """What an algorithm or agent learns with, wherever it keeps it."""
     if isinstance(value, torch.nn.Module):
@@ -213,9 +220,7 @@ def test_every_trainable_parameter_gets_a_gradient_and_moves(
     algo, agent, sampler = small(name, env, recurrent)
     assert is_dataclass(algo)
     assert fields(algo)
-    agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
-    sampler.initialize(agent, seed=0, discount=algo.discount, bootstrap_value=algo.bootstrap_value)
-    algo.initialize(agent, n_itr=N_ITR, batch_spec=sampler.batch_spec, seed=0)
+    start(algo, agent, sampler)
     if name in PIXELS:
         awaken(agent.model.trunk.encoder)
     for module in modules(algo):
@@ -243,9 +248,7 @@ def test_every_trainable_parameter_gets_a_gradient_and_moves(
 def test_networks_of_images_move_too(name: str) -> None:
     """Deep ones, of which not every unit wakes in a few steps."""
     algo, agent, sampler = small(name, noisy_game, "none")
-    agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
-    sampler.initialize(agent, seed=0, discount=algo.discount, bootstrap_value=algo.bootstrap_value)
-    algo.initialize(agent, n_itr=N_ITR, batch_spec=sampler.batch_spec, seed=0)
+    start(algo, agent, sampler)
     parameters = trainable(agent, algo)
     before = {key: parameter.detach().clone() for key, parameter in parameters.items()}
     for itr in range(3):
@@ -260,9 +263,7 @@ def learned_with(name: str, env: Any, recurrent: Any, intrinsic: IntrinsicReward
     """The agent's parameters after a few iterations, and what was reported."""
     algo, agent, sampler = small(name, env, recurrent)
     algo = replace(algo, intrinsic=intrinsic)
-    agent.initialize(sampler.env_spaces(), seed=0, device=CPU)
-    sampler.initialize(agent, seed=0, discount=algo.discount, bootstrap_value=algo.bootstrap_value)
-    algo.initialize(agent, n_itr=N_ITR, batch_spec=sampler.batch_spec, seed=0)
+    start(algo, agent, sampler)
     reports: dict[str, list[float]] = {}
     for itr in range(8):
         for key, values in algo.optimize_agent(itr, sampler.obtain_samples(itr)[0]).items():
