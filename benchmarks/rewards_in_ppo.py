@@ -31,7 +31,7 @@ from rlpyt.algos import PPO, IntrinsicRewards
 from rlpyt.data import BatchSpec
 from rlpyt.envs import AtariConfig, EnvConfig
 from rlpyt.samplers import SerialSampler
-from rlpyt.utils.config import apply_overrides
+from rlpyt.utils.overrides import apply_overrides
 
 T, B = 128, 8
 ALONE = "PPO alone"

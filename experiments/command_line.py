@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rlpyt.logging import Logger, default_log_dir
 from rlpyt.runners import MinibatchRl
-from rlpyt.utils.config import apply_overrides
+from rlpyt.utils.overrides import apply_overrides
 
 
 def main(

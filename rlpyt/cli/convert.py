@@ -27,8 +27,8 @@ from rlpyt.logging.run_state import write_run_state
 from rlpyt.models.mlp import Nonlinearity
 from rlpyt.runners.announce import log_settings
 from rlpyt.runners.base import BaseRunner
-from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 
 __all__ = ["COMMAND"]
 

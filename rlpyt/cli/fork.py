@@ -23,8 +23,9 @@ from rlpyt.logging.provenance import PROVENANCE
 from rlpyt.logging.run_state import write_run_state
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.settings import Change, change_table
-from rlpyt.utils.config import apply_overrides, fresh
+from rlpyt.utils.config import fresh
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 
 __all__ = ["COMMAND"]
 

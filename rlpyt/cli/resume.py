@@ -15,8 +15,9 @@ from rlpyt.evaluation.runs import load_params
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.continued import train_or_continue
 from rlpyt.runners.settings import change_table
-from rlpyt.utils.config import apply_overrides, fresh
+from rlpyt.utils.config import fresh
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 
 __all__ = ["COMMAND", "continue_run", "train_into"]
 

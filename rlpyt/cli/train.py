@@ -23,8 +23,8 @@ from rlpyt.logging.context import default_log_dir
 from rlpyt.runners.base import BaseRunner
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.ranks import launched_seat
-from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 
 __all__ = ["COMMAND", "add_runner_options", "build_runner", "env_of", "with_options"]
 

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from rlpyt.launch.json_file import json_value, read_json_object
 from rlpyt.logging.files import directory_error, make_run_dir, write_atomic
-from rlpyt.utils.config import apply_values, flatten_config
+from rlpyt.utils.config import flatten_config
 from rlpyt.utils.errors import RlpytError, did_you_mean
+from rlpyt.utils.overrides import apply_values
 
 __all__ = [
     "VARIANT_FILE",

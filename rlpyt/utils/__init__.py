@@ -13,10 +13,11 @@ from rlpyt.utils.buffer import (
     torchify_buffer,
 )
 from rlpyt.utils.collections import NamedArrayTuple, is_namedarraytuple, namedarraytuple
-from rlpyt.utils.config import apply_overrides, config_dict
+from rlpyt.utils.config import config_dict
 from rlpyt.utils.cpus import CpuAffinity
 from rlpyt.utils.device import resolve_device
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 from rlpyt.utils.seed import Stream, generator, make_seed, seed_int
 
 __all__ = [

@@ -1,24 +1,33 @@
 """Values of configuration fields: parsed from text, then converted to a type annotation."""
 
-import importlib
 import json
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from inspect import isabstract, isclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import torch
 
+from rlpyt.utils.dotted import component_named, dotted, located
 from rlpyt.utils.errors import RlpytError, did_you_mean
+from rlpyt.utils.mismatch import mismatch, near, quote
 
-__all__ = ["convert", "parse_value", "type_name"]
+__all__ = ["built", "convert", "parse_value"]
 
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
-_LONGEST = 80  # characters of a value quoted in an error
 
 
 def parse_value(text: str, place: str) -> Any:
@@ -42,7 +51,7 @@ def parse_value(text: str, place: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
-        what = f"{place} = {_quote(text)} is not JSON: {error}"
+        what = f"{place} = {quote(text)} is not JSON: {error}"
         raise RlpytError("config", what, hint="close every bracket, or quote a string") from None
 
 
@@ -90,36 +99,15 @@ def convert(value: Any, annotation: Any, place: str, text: str | None = None) ->
     if origin in _CONTAINERS or annotation in _CONTAINERS:
         return _convert_container(value, annotation, place)
     if origin is type or annotation is type or origin is Callable or annotation is Callable:
-        return _convert_dotted(value, annotation, place)
+        return dotted(value, annotation, place)
     return _convert_plain(value, annotation, place, text)
 
 
-def type_name(annotation: Any) -> str:
-    """An annotation as a user writes it: ``float``, ``int | None``, ``tuple[int, ...]``."""
-    return (
-        annotation.__name__
-        if isclass(annotation) and not get_args(annotation)
-        else _short(str(annotation))
-    )
-
-
-def _short(name: str) -> str:
-    for prefix in ("typing.", "collections.abc."):
-        name = name.replace(prefix, "")
-    return name
-
-
-def _quote(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
-
-
-def _mismatch(value: Any, annotation: Any, place: str, hint: str = "") -> RlpytError:
-    found = f"{_quote(value)} ({type(value).__name__})"
-    return RlpytError("config", f"{place} takes {type_name(annotation)}, not {found}", hint=hint)
-
-
 def _convert_union(value: Any, annotation: Any, place: str, text: str | None) -> Any:
+    if isinstance(value, Mapping):  # its own error says what is wrong inside
+        for member in get_args(annotation):
+            if isclass(member) and is_dataclass(member):
+                return _from_mapping(value, member, place)
     members = sorted(
         get_args(annotation), key=lambda member: (type(value) is not member, member is str)
     )
@@ -129,7 +117,7 @@ def _convert_union(value: Any, annotation: Any, place: str, text: str | None) ->
             return convert(value, member, place, text)
         except RlpytError as error:
             hint = hint or error.hint
-    raise _mismatch(value, annotation, place, hint)
+    raise mismatch(value, annotation, place, hint)
 
 
 def _convert_literal(value: Any, annotation: Any, place: str, text: str | None) -> Any:
@@ -140,14 +128,8 @@ def _convert_literal(value: Any, annotation: Any, place: str, text: str | None) 
         ):
             return choice
     known = ", ".join(repr(choice) for choice in choices)
-    what = f"{place} = {_quote(value)} is none of {known}"
-    raise RlpytError("config", what, hint=_near(value, [c for c in choices if isinstance(c, str)]))
-
-
-def _near(word: Any, known: list[str]) -> str:
-    """A hint, only where a known word is near."""
-    hint = did_you_mean(word, known) if isinstance(word, str) else ""
-    return "" if hint.startswith("known") else hint
+    what = f"{place} = {quote(value)} is none of {known}"
+    raise RlpytError("config", what, hint=near(value, [c for c in choices if isinstance(c, str)]))
 
 
 _CONTAINERS: Mapping[Any, Callable[[Any], Any]] = types.MappingProxyType(
@@ -169,54 +151,21 @@ def _convert_container(value: Any, annotation: Any, place: str) -> Any:
     build, arguments = _CONTAINERS[origin], get_args(annotation)
     if build is dict:
         if not isinstance(value, Mapping):
-            raise _mismatch(value, annotation, place, "write a JSON object")
+            raise mismatch(value, annotation, place, "write a JSON object")
         key, item = arguments or (Any, Any)
         return {
             convert(k, key, f"{place}.{k}"): convert(v, item, f"{place}.{k}")
             for k, v in value.items()
         }
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence | Set):
-        raise _mismatch(value, annotation, place, "write a list: [1, 2]")
+        raise mismatch(value, annotation, place, "write a list: [1, 2]")
     kinds: Sequence[Any] = [arguments[0] if arguments else Any] * len(value)
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
         kinds = arguments
         if len(value) != len(kinds):
-            raise _mismatch(value, annotation, place, f"give {len(kinds)} items")
+            raise mismatch(value, annotation, place, f"give {len(kinds)} items")
     items = zip(value, kinds, strict=True)
     return build([convert(item, kind, f"{place}[{i}]") for i, (item, kind) in enumerate(items)])
-
-
-def _convert_dotted(value: Any, annotation: Any, place: str) -> Any:
-    """A class or function: itself, ``package.module.Name`` or ``package.module:name``."""
-    found = _locate(value, place) if isinstance(value, str) else value
-    arguments = get_args(annotation)
-    wants_class = annotation is type or get_origin(annotation) is type
-    if not callable(found) or (wants_class and not isclass(found)):
-        raise _mismatch(value, annotation, place, "give a dotted path: package.module.Name")
-    if wants_class and arguments and isclass(arguments[0]) and not issubclass(found, arguments[0]):
-        raise _mismatch(value, annotation, place, f"it is no subclass of {type_name(arguments[0])}")
-    return found
-
-
-def _locate(path: str, place: str) -> Any:
-    module, _colon, names = path.partition(":") if ":" in path else path.rpartition(".")
-    hint = "give a dotted path: package.module.Name"
-    if not module or not all(part.isidentifier() for part in path.replace(":", ".").split(".")):
-        if "<" in names:
-            hint = "only functions at the top of a module can be found again: write one, with def"
-        raise RlpytError("config", f"{place} = {_quote(path)} is no dotted path", hint=hint)
-    try:
-        found: Any = importlib.import_module(module)
-    except ImportError as error:
-        raise RlpytError("config", f"{place} = {_quote(path)}: {error}", hint=hint) from error
-    for name in names.split("."):
-        members = vars(found)
-        if name not in members:
-            what = f"{place} = {_quote(path)}: {module} has no {names!r}"
-            public = [known for known in members if not known.startswith("_")]
-            raise RlpytError("config", what, hint=_near(name, public))
-        found = members[name]
-    return found
 
 
 def _convert_plain(value: Any, annotation: Any, place: str, text: str | None) -> Any:
@@ -231,12 +180,14 @@ def _convert_plain(value: Any, annotation: Any, place: str, text: str | None) ->
     elif kind is bool or kind is int or kind is float:
         return _convert_number(value, kind, place)
     elif isclass(kind) and vars(kind).get("_is_protocol"):  # isinstance would refuse to tell
-        return _convert_dotted(value, annotation, place)
+        return dotted(value, annotation, place)
     elif isinstance(value, str) and isclass(kind):
         return _from_string(value, kind, place)
+    elif isinstance(value, Mapping) and isclass(kind) and is_dataclass(kind):
+        return _from_mapping(value, kind, place)
     elif isclass(kind) and isinstance(value, kind):
         return value
-    raise _mismatch(value, annotation, place)
+    raise mismatch(value, annotation, place)
 
 
 def _convert_number(value: Any, kind: type, place: str) -> Any:
@@ -247,7 +198,7 @@ def _convert_number(value: Any, kind: type, place: str) -> Any:
         return float(value)
     if kind is int and is_number and math.isfinite(value) and value == int(value):
         return int(value)  # so that 1e6 is a replay size
-    raise _mismatch(value, kind, place)
+    raise mismatch(value, kind, place)
 
 
 def _from_string(value: str, kind: type, place: str) -> Any:
@@ -257,16 +208,14 @@ def _from_string(value: str, kind: type, place: str) -> Any:
     if issubclass(kind, Enum):
         if value not in kind.__members__:
             hint = did_you_mean(value, kind.__members__)
-            raise RlpytError(
-                "config", f"{place} = {_quote(value)} is no {kind.__name__}", hint=hint
-            )
+            raise RlpytError("config", f"{place} = {quote(value)} is no {kind.__name__}", hint=hint)
         return kind[value]
     if kind is torch.device:
         try:
             return torch.device(value)
         except RuntimeError as error:
             hint = "write cpu, or a name that `rlpyt devices` shows"
-            raise _mismatch(value, kind, place, hint) from error
+            raise mismatch(value, kind, place, hint) from error
     if kind is torch.dtype:
         found = vars(torch).get(value.removeprefix("torch."))
         if isinstance(found, torch.dtype):
@@ -274,22 +223,44 @@ def _from_string(value: str, kind: type, place: str) -> Any:
     if isinstance(value, kind):
         return value
     if isabstract(kind):
-        return _component(value, kind, place)
-    raise _mismatch(value, kind, place)
+        return component_named(value, kind, place)
+    raise mismatch(value, kind, place)
 
 
-def _component(value: str, kind: type, place: str) -> Any:
-    """The component with the defaults of a class, for a field of the abstract ``kind``: by its
-    name, or by its dotted path, where it is no class of rlpyt.
+def _from_mapping(value: Mapping[Any, Any], kind: type, place: str) -> Any:
+    """A component by its fields, ``{"weight": 0.5}``; ``"class"`` says which where ``kind`` is
+    abstract.
     """
-    classes: list[type] = kind.__subclasses__()
-    known = {cls.__name__: cls for cls in classes if is_dataclass(cls)}
-    found = _locate(value, place) if "." in value or ":" in value else known.get(value)
-    if not isclass(found) or not issubclass(found, kind):
-        hint = did_you_mean(value, known) if known else "give a dotted path: package.module.Name"
-        raise _mismatch(value, kind, place, hint)
-    try:
-        return found()
-    except TypeError as error:
-        hint = "choose it in a script, where it can be given what it needs"
-        raise RlpytError("config", f"{place} = {_quote(value)}: {error}", hint=hint) from error
+    settings = {str(name): item for name, item in value.items()}
+    named = settings.pop("class", None)
+    found = kind if named is None else located(str(named), f"{place}.class")
+    if not isclass(found) or not issubclass(found, kind) or isabstract(found):
+        raise mismatch(value, kind, place, 'say which by "class": "package.module.Name"')
+    return built(found, settings, place)
+
+
+def built(cls: type, settings: Mapping[str, Any], place: str, joint: str = ".") -> Any:
+    """The component of the dataclass ``cls`` with these fields, each converted; the others have
+    their defaults. ``joint`` comes between ``place`` and a field's name, in errors.
+
+    Raises:
+        RlpytError: ``config``, for an unknown field, a value of the wrong type, or a field that
+            is not given and has no default.
+    """
+    known = {field.name: field for field in fields(cls) if field.init}
+    for name in settings:
+        if name not in known:
+            what = f"{cls.__name__} has no field {name!r}"
+            raise RlpytError("config", what, where=place, hint=did_you_mean(name, known))
+    for name, field in known.items():
+        optional = field.default is not MISSING or field.default_factory is not MISSING
+        if name not in settings and not optional:
+            what = f"{cls.__name__} needs {name}"
+            raise RlpytError("config", what, where=place, hint=f"give {place}{joint}{name}")
+    hints = get_type_hints(cls)
+    return cls(
+        **{
+            name: convert(value, hints[name], f"{place}{joint}{name}")
+            for name, value in settings.items()
+        }
+    )

@@ -5,11 +5,11 @@
 import functools
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from dataclasses import is_dataclass
+from typing import Any
 
-from rlpyt.utils.convert import convert
-from rlpyt.utils.errors import RlpytError, did_you_mean
+from rlpyt.utils.convert import built, convert
+from rlpyt.utils.errors import RlpytError
 
 __all__ = ["component_from"]
 
@@ -27,22 +27,10 @@ def component_from(config: Mapping[str, Any], place: str) -> Any:
             find again: a lambda, one inside another, one of the script that was run.
     """
     cls = _component_class(str(config.get("class")), place)
-    hints = get_type_hints(cls)
-    known = {field.name for field in fields(cls) if field.init}
-    arguments = {}
-    for name, value in config.items():
-        if name == "class":
-            continue
-        if name not in known:
-            raise RlpytError(
-                "config",
-                f"{cls.__name__} has no field {name!r}",
-                where=place,
-                hint=did_you_mean(name, known),
-            )
-        inner = f"{place}: {name}"
-        arguments[name] = convert(_built(value, inner), hints[name], inner)
-    return cls(**arguments)
+    settings = {
+        name: _built(value, f"{place}: {name}") for name, value in config.items() if name != "class"
+    }
+    return built(cls, settings, place, ": ")
 
 
 def _built(value: Any, place: str) -> Any:

@@ -15,8 +15,8 @@ from rlpyt.cli.presets.registry import default_runner
 from rlpyt.cli.target import Target, option_words, run_options
 from rlpyt.envs.build import EnvConfig
 from rlpyt.launch import Queue
-from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 
 ONE = "1cpu_0gpu_1cpr_0hto_0saf"
 QUIET = ["--quiet", "--no-tensorboard", "--no-plot"]

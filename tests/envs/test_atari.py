@@ -18,8 +18,9 @@ from rlpyt.envs.loop import LoopVectorEnv
 from rlpyt.envs.vector import StatefulEnv
 from rlpyt.samplers.state import join_states, part_of_state
 from rlpyt.utils.collections import namedarraytuple
-from rlpyt.utils.config import apply_overrides, config_dict
+from rlpyt.utils.config import config_dict
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 from rlpyt.utils.rebuild import component_from
 from rlpyt.utils.seed import Stream, seed_int
 

@@ -22,8 +22,9 @@ from rlpyt.replays import (
 )
 from rlpyt.utils.buffer import leaves
 from rlpyt.utils.collections import namedarraytuple
-from rlpyt.utils.config import apply_overrides, config_dict
+from rlpyt.utils.config import config_dict
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 from rlpyt.utils.rebuild import component_from
 
 ATARI = EnvSpaces(spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(18))

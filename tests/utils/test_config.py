@@ -1,5 +1,6 @@
 import functools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from rlpyt.utils.config import apply_overrides, apply_values, config_dict, flatten_config
+from rlpyt.utils.config import config_dict, flatten_config
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides, apply_values
 
 
 class Mode(Enum):
@@ -65,8 +67,32 @@ class Window:
     step: int = 1
 
 
+class Schedule(ABC):
+    @abstractmethod
+    def __call__(self, steps: int) -> float: ...
+
+
+class Linear(Schedule):
+    def __call__(self, steps: int) -> float:
+        return float(steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explorer:
+    """Checks one field against another."""
+
+    ScheduleCls: type[Schedule] = Linear
+    schedule: str = "constant"
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.schedule == "linear" and self.steps <= 0:
+            raise RlpytError("config", f"steps={self.steps}")
+
+
 @dataclass(kw_only=True)
 class Runner:
+    explorer: Explorer = field(default_factory=Explorer)
     algo: Algo = field(default_factory=Algo)
     agent: Agent = field(default_factory=Agent)
     sampler: Sampler = field(default_factory=Sampler)
@@ -80,10 +106,41 @@ def set_one(override: str) -> Runner:
 
 
 @pytest.mark.parametrize(
-    ("override", "expected"), [("evaluator={}", Algo()), ("evaluator.epochs=3", Algo(epochs=3))]
+    ("override", "expected"),
+    [
+        ("evaluator={}", Algo()),
+        ("evaluator.epochs=3", Algo(epochs=3)),
+        ('evaluator={"epochs": 3}', Algo(epochs=3)),
+        (f'evaluator={{"class": "{__name__}.Algo", "epochs": 3}}', Algo(epochs=3)),
+    ],
 )
 def test_a_component_that_is_none_begins_with_its_defaults(override: str, expected: Algo):
     assert set_one(override).evaluator == expected
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_fields_that_are_checked_against_each_other_come_in_any_order(order: int):
+    overrides = ["explorer.schedule=linear", "explorer.steps=5"][::order]
+    assert apply_overrides(Runner(), overrides).explorer == Explorer(schedule="linear", steps=5)
+    values = {"explorer.schedule": "linear", "explorer.steps": 5}
+    changed = apply_values(Runner(), dict(list(values.items())[::order]))
+    assert changed.explorer == Explorer(schedule="linear", steps=5)
+    with pytest.raises(RlpytError, match="steps=0"):
+        set_one("explorer.schedule=linear")
+
+
+def test_a_class_goes_by_its_name_where_it_is_known_of_which_it_is_one():
+    assert set_one("algo.OptimCls=RMSprop").algo.OptimCls is torch.optim.RMSprop
+    assert set_one("explorer.ScheduleCls=Linear").explorer.ScheduleCls is Linear
+
+
+def test_paths_into_a_component_in_a_dict_and_into_dicts_that_are_not_there_yet():
+    runner = Runner(agent=Agent(model_kwargs={"inner": Explorer()}))
+    overrides = ["agent.model_kwargs.inner.schedule=linear", "agent.model_kwargs.inner.steps=5"]
+    changed = apply_overrides(runner, [*overrides, "agent.model_kwargs.new.deep.a=1"])
+    linear = Explorer(schedule="linear", steps=5)
+    assert changed.agent.model_kwargs == {"inner": linear, "new": {"deep": {"a": 1}}}
+    assert runner.agent.model_kwargs == {"inner": Explorer()}
 
 
 def test_config_dict_is_complete_and_plain_json():
@@ -222,12 +279,22 @@ def test_override_is_parsed_checked_and_converted(override: str, expected: Any):
         ("sampler.mode=exact", ["known: EXACT, FAST"]),
         ("sampler.layers=64", ["write a list"]),
         ("agent.known_kwargs.widht=5", ["did you mean 'width'?"]),
-        ("agent.model_kwargs.x.y=5", ["agent.model_kwargs.x.y: no key 'x'"]),
+        (
+            "algo.optim_kwargs.eps.y=5",
+            ["algo.optim_kwargs.eps.y: 'eps' takes float, with nothing inside"],
+        ),
         ("agent.model_kwargs.hidden_sizes.y=5", ["nothing inside"]),
         ("n_steps.x=1", ["n_steps (int, now 1000) has nothing inside"]),
         ("window.step=3", ["Window | None, now None) has nothing inside"]),
         ("evaluator.epoch=3", ["evaluator.epoch: Algo has no field 'epoch'", "epochs"]),
         ("algo=ppo", ["algo takes Algo", "algo.learning_rate"]),
+        ("evaluator=ppo", ["evaluator takes", "set a field: evaluator.learning_rate"]),
+        ('evaluator={"epoch": 3}', ["Algo has no field 'epoch' (evaluator)", "'epochs'"]),
+        ('evaluator={"epochs": "x"}', ["evaluator.epochs takes int, not 'x'"]),
+        ('window={"step": 2}', ["Window needs size (window)", "give window.size"]),
+        ('evaluator={"class": "torch.optim.Adam"}', ["evaluator takes Algo", '"class"']),
+        ("algo.OptimCls=Adamm", ["no such class", "did you mean 'Adam'?", "dotted path"]),
+        ("explorer.ScheduleCls=Schedule", ["it is abstract: choose one of Linear"]),
         ("algo.learning_rate", ["malformed override", "path=value"]),
         ("=1", ["malformed override"]),
         ("algo..epochs=1", ["malformed override"]),
