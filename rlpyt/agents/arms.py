@@ -78,11 +78,11 @@ class ArmAgent(Agent):
         weights = intrinsic_weights(self.n_arms, self.intrinsic_weight)
         self.env_spaces = env_spaces
         build = ArmedQModel.from_spaces
-        kwargs = checked_arguments(build, self.model_kwargs, "agent.model_kwargs", positional=2)
         own: dict[str, Any] = {"n_arms": self.n_arms, "split": self.split}
-        if own.keys() & kwargs.keys():
-            what = f"agent.model_kwargs has {sorted(own.keys() & kwargs.keys())}"
-            raise RlpytError("config", what, hint="set agent.n_arms and agent.split instead")
+        given = {name: f"agent.{name}" for name in own}
+        kwargs = checked_arguments(
+            build, self.model_kwargs, "agent.model_kwargs", positional=2, given=given
+        )
         with seeded_init(seed):
             model = build(env_spaces.observation, env_spaces.action, **own, **kwargs)
         self.model = model.to(device)

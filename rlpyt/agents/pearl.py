@@ -90,7 +90,13 @@ class PearlAgent(Agent):
         self.env_spaces = env_spaces
         observation, action = trial_spaces(env_spaces.observation), env_spaces.action
         build = ContextEncoder.from_spaces
-        kwargs = checked_arguments(build, self.encoder_kwargs, "agent.encoder_kwargs", positional=2)
+        kwargs = checked_arguments(
+            build,
+            self.encoder_kwargs,
+            "agent.encoder_kwargs",
+            positional=2,
+            given={"latent_size": "agent.latent_size"},
+        )
         with seeded_init(seed):
             encoder = build(observation, action, latent_size=self.latent_size, **kwargs)
         self.encoder = encoder.to(device)

@@ -10,16 +10,20 @@ from torch import Tensor
 
 from rlpyt.data import BatchSpec, EnvSpaces, OptInfo, Samples
 from rlpyt.replays.batches import ReplaySamples
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import OF_THE_RUN, IntrinsicReward
 from rlpyt.rewards.rnd import RND
 from rlpyt.rewards.samples import RewardSamples, samples_of
 from rlpyt.rewards.weight import RewardWeight
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.buffer import buffer_map
+from rlpyt.utils.convert import convert
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.mismatch import mismatch
 from rlpyt.utils.world import World
 
 __all__ = ["IntrinsicRewards"]
+
+_TOLD = 200  # characters of torch's error
 
 
 @final
@@ -68,9 +72,10 @@ class IntrinsicRewards:
         self._check(two_values)
         self.at_sampling = self.decided_at_sampling(from_replay)
         build, place = self.RewardCls.from_spaces, "algo.intrinsic.reward_kwargs"
-        kwargs = checked_arguments(build, self.reward_kwargs, place, positional=2)
+        kwargs = checked_arguments(build, self.reward_kwargs, place, positional=2, given=OF_THE_RUN)
         known: Mapping[str, Any] = inspect.signature(build).parameters
         if self.at_sampling and "return_discount" in known:
+            self._check_of_transitions(kwargs)
             kwargs = {"return_discount": None, **kwargs}  # transitions are of no one trajectory
         if self.at_sampling and "capacity" in known:
             kwargs = {"capacity": 0, **kwargs}  # drawn again, a state would find itself
@@ -87,6 +92,9 @@ class IntrinsicRewards:
         return from_replay and not self.RewardCls.episodic
 
     def _check(self, two_values: bool) -> None:
+        convert(self.RewardCls, type[IntrinsicReward], "algo.intrinsic.RewardCls")
+        if not isinstance(self.weight, RewardWeight):
+            raise mismatch(self.weight, RewardWeight, "algo.intrinsic.weight")
         if self.discount is not None and not two_values:
             hint = "PPO and A2C can have two values; leave it out: then one is of the sum"
             what = f"algo.intrinsic.discount={self.discount}: this algorithm has one value"
@@ -97,6 +105,13 @@ class IntrinsicRewards:
         if not self.extrinsic_weight >= 0.0:
             what = f"algo.intrinsic.extrinsic_weight={self.extrinsic_weight}"
             raise RlpytError("config", what, hint="use 0 or more")
+
+    def _check_of_transitions(self, kwargs: Mapping[str, Any]) -> None:
+        chosen = kwargs.get("return_discount")
+        if chosen is not None:
+            what = f"algo.intrinsic.reward_kwargs.return_discount={chosen}"
+            hint = "leave it out: transitions of a replay are of no one trajectory, with no return"
+            raise RlpytError("config", what, hint=hint)
 
     def begin(self, itr: int) -> None:
         """Iteration ``itr`` begins: the weight is that of the steps taken before."""
@@ -131,9 +146,23 @@ class IntrinsicRewards:
         """The module's everything."""
         return self.module.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``."""
-        self.module.load_state_dict(state)
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Continue from ``state``.
+
+        Raises:
+            RlpytError: ``checkpoint``, where it is that of another reward, or of none.
+        """
+        place, kind = "algo.intrinsic", self.RewardCls.__name__
+        hint = "resume with the run's own algo.intrinsic, or start another run"
+        if state is None:
+            what = f"the checkpoint holds no intrinsic reward, for {kind}"
+            raise RlpytError("checkpoint", what, where=place, hint=hint)
+        try:
+            self.module.load_state_dict(state)
+        except (KeyError, RuntimeError) as error:
+            told = " ".join(str(error).split())[:_TOLD]
+            what = f"the checkpoint's intrinsic reward is not this {kind}: {told}"
+            raise RlpytError("checkpoint", what, where=place, hint=hint) from error
 
 
 def _transitions(batch: ReplaySamples) -> RewardSamples:

@@ -1,6 +1,6 @@
 """Learning curves of runs on disk, as arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ def read_curve(run_dir: Path, x: str, y: str) -> Curve | None:
     for column in (x, y):
         if column not in columns:
             what = f"no column {column!r}" if columns else "no row has been logged yet"
-            hint = did_you_mean(column, columns) if columns else "leave it out, or wait for it"
+            hint = _column_hint(column, columns) if columns else "leave it out, or wait for it"
             raise RlpytError("plot", what, where=str(run_dir / "progress.csv"), hint=hint)
     xs, ys = np.array(columns[x]), np.array(columns[y])
     finite = np.isfinite(xs) & np.isfinite(ys)
@@ -39,6 +39,12 @@ def read_curve(run_dir: Path, x: str, y: str) -> Curve | None:
     xs, ys = xs[finite], ys[finite]
     order = np.argsort(xs, kind="stable")
     return Curve(xs[order], ys[order])
+
+
+def _column_hint(column: str, columns: Collection[str]) -> str:
+    """The mean of a statistic by its mere name: most have several columns."""
+    average = f"{column}Average"
+    return f"did you mean {average!r}?" if average in columns else did_you_mean(column, columns)
 
 
 def smoothed(y: Array, window: int) -> Array:

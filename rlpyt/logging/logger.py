@@ -76,7 +76,10 @@ class Logger:
         path = self.run_dir / "progress.csv"
         make_run_dir(self.run_dir)
         if not resume and path.exists() and path.stat().st_size:
-            hint = "choose another run_ID or log_dir, or continue that run with resume=True"
+            hint = (
+                "choose another run_ID or log_dir, or continue that run: resume=True here, and "
+                "train(logger, resume=True)"
+            )
             raise RlpytError("directory", f"{path} is another run's, which is kept", hint=hint)
         try:
             self._text = (self.run_dir / "debug.log").open("a", encoding="utf-8")

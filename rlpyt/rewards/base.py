@@ -8,6 +8,8 @@ It is a module of its own on the learner's side: it knows no agent, no algorithm
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, final
 
 import torch
@@ -19,7 +21,10 @@ from rlpyt.utils.buffer import buffer_to
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
 
-__all__ = ["IntrinsicReward"]
+__all__ = ["OF_THE_RUN", "IntrinsicReward"]
+
+OF_THE_RUN: Mapping[str, str] = MappingProxyType({"n_envs": "sampler.batch_B", "seed": "seed"})
+"""Arguments of every ``from_spaces`` that are no options of a reward, and where a run has them."""
 
 
 class IntrinsicReward(nn.Module, ABC):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self, final
 from gymnasium import Space
 from torch import Tensor, nn
 
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import OF_THE_RUN, IntrinsicReward
 from rlpyt.rewards.normalize import RewardNorm, RewardScale
 from rlpyt.rewards.samples import RewardSamples
 from rlpyt.utils.arguments import checked_arguments
@@ -99,7 +99,9 @@ class Fabric(IntrinsicReward):
         for i, part in enumerate(parts):
             build = part.RewardCls.from_spaces
             place = f"parts[{i}].reward_kwargs"
-            options = checked_arguments(build, part.reward_kwargs, place, positional=2)
+            options = checked_arguments(
+                build, part.reward_kwargs, place, positional=2, given=OF_THE_RUN
+            )
             own = seed_int(seed, Stream.REWARD, 3, i)
             spaces = observation_space, action_space
             rewards.append(build(*spaces, **{"n_envs": n_envs, "seed": own, **options}))

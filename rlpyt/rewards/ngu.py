@@ -13,7 +13,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.normalize import RunningMeanStd
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import OF_THE_RUN, IntrinsicReward
 from rlpyt.rewards.normalize import RewardNorm, RewardScale
 from rlpyt.rewards.pseudo_counts import PseudoCounts
 from rlpyt.rewards.rnd import RND
@@ -104,13 +104,18 @@ class NGU(IntrinsicReward):
                 range.
         """
         in_episode = checked_arguments(
-            PseudoCounts.from_spaces, episodic_kwargs or {}, "episodic_kwargs", positional=2
+            PseudoCounts.from_spaces,
+            episodic_kwargs or {},
+            "episodic_kwargs",
+            positional=2,
+            given=OF_THE_RUN,
         )
         lifelong = checked_arguments(
             RND.from_spaces,
             {"learning_rate": 5e-4, **(lifelong_kwargs or {})},
             "lifelong_kwargs",
             positional=2,
+            given=OF_THE_RUN,
         )
         spaces = (observation_space, action_space)
         seeds = [seed_int(seed, Stream.REWARD, key) for key in (2, 3)]

@@ -1,6 +1,6 @@
 """Whether what a checkpoint holds can be loaded into a runner with other settings."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -12,12 +12,13 @@ from rlpyt.utils.errors import RlpytError
 __all__ = ["Misfit", "misfit"]
 
 _NAMED = 3  # parameters of those that do not fit
+_TOLD = 200  # characters of torch's error
 
 
 class Misfit(NamedTuple):
     """What cannot be loaded."""
 
-    part: Literal["agent", "algo"]
+    part: str  # the path of the component: agent, algo, algo.intrinsic
     why: str  # names and shapes
 
 
@@ -45,9 +46,10 @@ def misfit(runner: BaseRunner, state: dict[str, Any]) -> Misfit | None:
         )
         runner.algo.load_state_dict(state["algo"])
     except RlpytError as error:
-        return Misfit("algo", error.what)
+        return Misfit(error.where if error.where.startswith("algo.") else "algo", error.what)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch's, of other shapes
-        return Misfit("algo", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        told = " ".join(str(error).split())[:_TOLD]
+        return Misfit("algo", f"the checkpoint's state of the algorithm does not fit: {told}")
     return None
 
 

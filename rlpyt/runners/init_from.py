@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
@@ -21,8 +21,7 @@ __all__ = ["InitFrom", "Origin", "read_origin"]
 
 _ENCODER = re.compile(r"(?:^|[/.])(?:encoder|value_encoder)[/.]")  # and what is inside
 _NORMALIZER = re.compile(r"(?:^|[/.])normalizer[/.]")
-_ROWS = 12  # of a table of what does not fit
-_NONE = "-"
+_NAMED = 4  # parameters of those that do not fit
 
 
 @final
@@ -43,14 +42,6 @@ class InitFrom:
     part: Literal["agent", "encoder"] = "agent"
 
 
-class _Misfit(NamedTuple):
-    """A parameter that is not the same in both."""
-
-    name: str
-    there: str  # its shape in the other run; "-": it has none
-    here: str
-
-
 @final
 @dataclass(frozen=True, kw_only=True)
 class Origin:
@@ -64,7 +55,7 @@ class Origin:
         """Give them to ``agent``, which is initialised.
 
         Raises:
-            RlpytError: ``config``, with a table of the names and shapes that differ.
+            RlpytError: ``config``, naming parameters that differ, with both shapes.
         """
         own = agent.state_dict()
         if self.part == "encoder":
@@ -108,17 +99,20 @@ class Origin:
     def _check(self, here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> None:
         """Raise unless both have the same names with the same shapes."""
         misfits = [
-            _Misfit(name, _shape(there.get(name)), _shape(here.get(name)))
+            f"{name} {_shape(there.get(name))} there, {_shape(here.get(name))} here"
             for name in dict.fromkeys([*here, *there])
             if _shape(there.get(name)) != _shape(here.get(name))
         ]
         if not misfits:
             return
-        what = f"{len(misfits)} parameters do not fit\n{_table(misfits)}\n"
-        hint = "use the settings of that run's agent"
-        if self.part == "agent":
+        count = "1 parameter does" if len(misfits) == 1 else f"{len(misfits)} parameters do"
+        more = len(misfits) - _NAMED
+        named = "; ".join(misfits[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        hint = "use that run's agent.model_kwargs, and observations and actions as there"
+        if self.part == "agent" and _groups(_ENCODER, here):
             hint += "; for other actions or heads take the encoder alone (--init-part encoder)"
-        raise RlpytError("config", what, where=str(self.lineage["run_dir"]), hint=hint)
+        where = str(self.lineage["run_dir"])
+        raise RlpytError("config", f"{count} not fit: {named}", where=where, hint=hint)
 
 
 def read_origin(init: InitFrom | None, world: World) -> Origin | None:
@@ -185,13 +179,4 @@ def _replaced(tree: Mapping[str, Any], path: str, tensors: Mapping[str, Tensor])
 
 
 def _shape(tensor: Tensor | None) -> str:
-    return _NONE if tensor is None else str(tuple(tensor.shape))
-
-
-def _table(misfits: list[_Misfit]) -> str:
-    """Three aligned columns with a heading."""
-    rows = [_Misfit("parameter", "that run", "this run"), *misfits[:_ROWS]]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    lines = [f"  {a:{widths[0]}}  {b:{widths[1]}}  {c}" for a, b, c in rows]
-    more = len(misfits) - _ROWS
-    return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])
+    return "none" if tensor is None else str(tuple(tensor.shape))

@@ -105,6 +105,7 @@ class TrainingLoop:
         with ExitStack() as stack:
             if logger is not None:
                 stack.enter_context(RunLock(logger.run_dir))
+                _check_begins(logger, resume)
             stop = stack.enter_context(stop_on_signals())
             if logger is not None:
                 stack.enter_context(self._errors_logged(logger))
@@ -259,3 +260,11 @@ class TrainingLoop:
         self._records.load_state_dict(state["records"])
         if self._logger is not None:
             self._logger.load_state_dict(state["logger"])
+
+
+def _check_begins(logger: Logger, resume: bool) -> None:
+    """Rows of another run stay what they are."""
+    if not resume and logger.state_dict()["rows"]:
+        what = f"{logger.run_dir} has the rows of a run already"
+        hint = "go on with it by train(logger, resume=True), or choose another run_ID or log_dir"
+        raise RlpytError("directory", what, hint=hint)

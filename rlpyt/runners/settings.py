@@ -34,6 +34,7 @@ _MAY_CHANGE = frozenset(
 
 _REPLAY_MAY_CHANGE = frozenset({"algo.replay.checkpointed"})  # if that is asked for
 _NO_SETTING = "extra"
+_NOT_SET = "(not set)"  # an item of a dict that only the other has, which may be None there
 _SHOWN = 40  # characters of a value in a table
 
 # Settings that what a checkpoint holds depends on, with all inside, and why.
@@ -97,7 +98,8 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], place: st
         if change.kind != "allowed":
             hint = "resume with the run's own settings, or start another run"
             if change.kind == "override":
-                hint += f"; `rlpyt resume RUN_DIR {change.setting}=... --override` goes on with it"
+                hint += f"; `rlpyt resume RUN_DIR {change.setting}=... --override` goes on, "
+                hint += "if its checkpoint fits"
             raise RlpytError("config", change.told, where=place, hint=hint)
 
 
@@ -145,11 +147,13 @@ def _differences(before: Any, now: Any, path: str) -> Iterator[tuple[str, Any, A
         if are_components and not (name in before and name in now):
             continue
         inner = f"{path}.{name}" if path else name
-        yield from _differences(before.get(name), now.get(name), inner)
+        yield from _differences(before.get(name, _NOT_SET), now.get(name, _NOT_SET), inner)
 
 
 def _shown(value: Any) -> str:
     """A component by the name of its class."""
+    if value == _NOT_SET:
+        return _NOT_SET
     if isinstance(value, Mapping) and "class" in value:
         return f"{str(value['class']).rpartition('.')[2]}(...)"
     return repr(value)

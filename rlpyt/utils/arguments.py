@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from rlpyt.utils.convert import convert
@@ -11,7 +12,12 @@ __all__ = ["checked_arguments"]
 
 
 def checked_arguments(
-    function: Callable[..., Any], arguments: Mapping[str, Any], place: str, *, positional: int = 0
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    place: str,
+    *,
+    positional: int = 0,
+    given: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """``arguments``, each converted to what ``function`` says it takes.
 
@@ -20,17 +26,25 @@ def checked_arguments(
         arguments: its keyword arguments, as the user set them.
         place: where the user sets them, for errors: ``agent.model_kwargs``.
         positional: how many arguments it is given before them.
+        given: those that the caller gives it besides, by name, and the setting they come from.
 
     Raises:
-        RlpytError: ``config``, for a name that ``function`` does not take or a value of the wrong
-            type.
+        RlpytError: ``config``, for a name that ``function`` does not take, a value of the wrong
+            type, or an argument that it needs and nobody gives.
     """
     parameters = list(inspect.signature(function).parameters.values())[positional:]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return dict(arguments)
-    known = {parameter.name: parameter.annotation for parameter in parameters}
+    known = {one.name: one.annotation for one in parameters if one.name not in given}
+    for one in parameters:
+        if one.default is one.empty and one.name in known and one.name not in arguments:
+            what = f"{place}: {function.__qualname__} needs {one.name}"
+            raise RlpytError("config", what, hint=f"give {place}.{one.name}")
     checked = {}
     for name, value in arguments.items():
+        if name in given:
+            what = f"{place}.{name}: it is given {function.__qualname__} already"
+            raise RlpytError("config", what, hint=f"set {given[name]} instead")
         if name not in known:
             what = f"{place}.{name}: {function.__qualname__} has no argument {name!r}"
             raise RlpytError("config", what, hint=did_you_mean(name, known))

@@ -145,7 +145,7 @@ def _field_value(setting: _Setting, annotation: Any, current: Any) -> Any:
         if kind is None or isinstance(setting.value, Mapping):
             raise
         inner = ", ".join(f"{setting.path}.{name}" for name in config_fields(kind))
-        begin = f"{error.hint}; or " if error.hint else ""
+        begin = f"{error.hint} Or " if error.hint else ""
         raise RlpytError(error.code, error.what, hint=f"{begin}set a field: {inner}") from None
 
 

@@ -34,6 +34,7 @@ from rlpyt.rewards import (
     RE3,
     RISE,
     RND,
+    Fabric,
     IntrinsicReward,
     RewardSamples,
     RewardScale,
@@ -335,16 +336,17 @@ def test_the_other_on_policy_algorithms_have_the_sum(AlgoCls: type[Any]):
     torch.testing.assert_close(algo.rewards(0, samples), expected)
 
 
-@pytest.mark.parametrize("kind", ["ppo", "dqn", "sac", "r2d1"])
+@pytest.mark.parametrize("kind", ["ppo", "ppo with two values", "dqn", "sac", "r2d1"])
 def test_without_weight_the_environments_reward_teaches_nothing(kind: str):
     """Pre-training: what the environment pays may be anything, where networks are not told it."""
     found = []
     for limit in (1.0, 0.01):
         intrinsic = IntrinsicRewards(reward_kwargs=SMALL, extrinsic_weight=0.0)
-        if kind == "ppo":
-            algo: Any = PPO(intrinsic=intrinsic)
+        if kind.startswith("ppo"):
+            two = kind != "ppo"
+            algo: Any = PPO(intrinsic=replace(intrinsic, discount=0.9 if two else None))
             env = replace(walk(), clip_reward=limit)
-            agent, sampler = make(algo, env, T=6, B=3)
+            agent, sampler = make(algo, env, T=6, B=3, intrinsic_value=two)
         else:
             algo, agent, sampler = q_learner(kind, intrinsic, 16, env_limit=limit)
         for itr in range(5):
@@ -393,11 +395,39 @@ def test_switched_on_it_changes_what_is_learned(RewardCls: Any, kind: str):
             {},
             "algo.intrinsic.reward_kwargs.featuresize",
         ),
+        (
+            PPO(intrinsic=IntrinsicRewards(reward_kwargs={"n_envs": 3})),
+            {},
+            r"reward_kwargs\.n_envs: it is given RND.* - set sampler\.batch_B instead",
+        ),
+        (PPO(intrinsic=IntrinsicRewards(RewardCls=Fabric)), {}, "reward_kwargs: .* needs parts"),
+        (PPO(intrinsic=IntrinsicRewards(RewardCls=IntrinsicReward)), {}, "is abstract: .* E3B"),
+        (PPO(intrinsic=IntrinsicRewards(weight=0.5)), {}, "weight takes RewardWeight, not 0.5"),
     ],
 )
 def test_what_does_not_go_together_is_said(algo: Any, model: dict[str, Any], match: str):
     with pytest.raises(RlpytError, match=match):
         start(algo, **model)
+
+
+def test_a_return_of_transitions_is_refused_before_anything_is_sampled():
+    intrinsic = IntrinsicRewards(reward_kwargs={"return_discount": 0.9})
+    with pytest.raises(RlpytError, match=r"return_discount=0\.9 - leave it out"):
+        q_learner("dqn", intrinsic)
+
+
+def test_the_state_of_another_reward_is_named():
+    algo = PPO(intrinsic=IntrinsicRewards(reward_kwargs=SMALL))
+    start(algo)
+    other = PPO(intrinsic=IntrinsicRewards(RewardCls=E3B, reward_kwargs=SMALL))
+    start(other)
+    with pytest.raises(RlpytError, match=r"is not this E3B: .*\(algo\.intrinsic\)") as caught:
+        other.load_state_dict(algo.state_dict())
+    assert caught.value.code == "checkpoint"
+    plain = PPO()
+    start(plain)
+    with pytest.raises(RlpytError, match="holds no intrinsic reward, for RND"):
+        algo.load_state_dict(plain.state_dict())
 
 
 def test_a_second_value_wants_environments_that_go_on():

@@ -384,6 +384,8 @@ def test_plot_errors(rlpyt, small):
     small("run")
     error = rlpyt("plot", "run", "--y", "ReturnAverag").error
     assert "no column 'ReturnAverag' (run/progress.csv) - did you mean 'ReturnAverage'?" in error
+    error = rlpyt("plot", "run", "--y", "Length").error  # LengthStd has the nearer name
+    assert "did you mean 'LengthAverage'?" in error
     assert "no such path: nowhere" in rlpyt("plot", "nowhere").error
     assert "cannot draw curve.bmp" in rlpyt("plot", "run", "--out", "curve.bmp").error
     assert not Path("curve.png").exists()

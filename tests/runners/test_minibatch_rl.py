@@ -181,6 +181,18 @@ def test_resume_wants_a_logger():
         small_runner().train(resume=True)
 
 
+def test_rows_of_a_run_are_not_written_on_by_another(tmp_path: Path):
+    with quiet_logger(tmp_path) as logger:
+        small_runner(n_itr=3).train(logger)
+    before = (tmp_path / "run_0" / "progress.csv").read_bytes()
+    with (
+        quiet_logger(tmp_path, resume=True) as logger,
+        pytest.raises(RlpytError, match=r"has the rows .* train\(logger, resume=True\)"),
+    ):
+        small_runner(n_itr=3).train(logger)
+    assert (tmp_path / "run_0" / "progress.csv").read_bytes() == before
+
+
 def test_two_runs_in_one_directory_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     refused = []
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from runner_fakes import small_runner
 
+from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.cli.changes import accept_changes
+from rlpyt.rewards import E3B
 from rlpyt.runners.evaluator import Evaluator
 from rlpyt.runners.settings import check_unchanged, lost_exactness, setting_changes
 from rlpyt.samplers import AlternatingSampler, CpuSampler, GpuSampler, SerialSampler
@@ -76,11 +78,15 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         (
             "sampler.env.kwargs.length",
             0.1,
-            "sampler.env.kwargs.length=0.1 differs from the run's N",
+            "sampler.env.kwargs.length=0.1 differs from the run's (not set)",
         ),
         ("algo.class", "x.Y", "algo.class='x.Y' differs from the run's 'rlpyt.algos.pg.ppo.PPO'"),
         ("agent.model_kwargs.hidden_sizes", [9], r"hidden_sizes=[9] differs from the run's [8]"),
-        ("agent.model_kwargs.recurrent", KeyError, "recurrent=None differs from the run's 'lstm'"),
+        (
+            "agent.model_kwargs.recurrent",
+            KeyError,
+            "recurrent=(not set) differs from the run's 'lstm'",
+        ),
         ("evaluator.episodes", 3, "evaluator.episodes=3 differs from the run's 10"),
         ("evaluator", None, "evaluator=None differs from the run's Evaluator(...)"),
     ],
@@ -210,6 +216,36 @@ def test_what_an_algorithm_s_checkpoint_does_not_fit_is_impossible(capsys):
     larger = replace(runner, algo=replace(slower.algo, critic_kwargs={"hidden_sizes": [9]}))
     with pytest.raises(RlpytError, match=r"algo\.\S+ differs from .*: impossible, ") as caught:
         accept_changes(before, larger, state, override=True)
-    assert "RuntimeError" in caught.value.what or "shape" in caught.value.what
+    assert "does not fit" in caught.value.what
     rows = capsys.readouterr().err.splitlines()
     assert any(row.startswith("algo.critic_kwargs") and "impossible" in row for row in rows)
+
+
+def test_no_value_and_none_are_not_the_same():
+    """An item of a dict that is set to None is a change where its default is not None."""
+    before, now = nested("algo.kwargs", {"a": 1}), nested("algo.kwargs", {"a": 1, "b": None})
+    for first, second in ((before, now), (now, before)):
+        [change] = setting_changes(first, second)
+        assert change.setting == "algo.kwargs.b"
+        assert {change.before, change.now} == {"(not set)", None}
+        assert "b=" in change.told
+        assert "'(not set)'" not in change.told
+
+
+def test_another_intrinsic_reward_is_impossible_and_says_so(capsys):
+    runner = small_runner(algo="a2c")
+    rnd = IntrinsicRewards(reward_kwargs={"hidden_sizes": [4]})
+    runner = replace(runner, algo=replace(runner.algo, intrinsic=rnd))
+    trained = fresh(runner)
+    trained.agent.initialize(trained.sampler.env_spaces(), seed=0, device=torch.device("cpu"))
+    spec = trained.sampler.batch_spec
+    trained.algo.initialize(trained.agent, n_itr=trained.n_itr, batch_spec=spec, seed=0)
+    state = {"agent": trained.agent.state_dict(), "algo": trained.algo.state_dict()}
+    before = json.loads(json.dumps(config_dict(runner)))
+    other = replace(rnd, RewardCls=E3B)
+    changed = replace(runner, algo=replace(runner.algo, intrinsic=other, learning_rate=1e-5))
+    with pytest.raises(RlpytError, match=r"RewardCls.*impossible, .* is not this E3B"):
+        accept_changes(before, changed, state, override=True)
+    table = capsys.readouterr().err.splitlines()
+    kinds = {row.split()[0]: "impossible" in row for row in table[1:]}
+    assert kinds == {"algo.intrinsic.RewardCls": True, "algo.learning_rate": False}

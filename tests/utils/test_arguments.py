@@ -53,3 +53,25 @@ def test_the_callers_mapping_stays_as_it_was():
     arguments = {"sizes": [8]}
     check(plain, arguments)["sizes"] = None
     assert arguments == {"sizes": [8]}
+
+
+def test_what_the_caller_gives_is_not_the_users():
+    given = {"rate": "agent.rate"}
+    with pytest.raises(RlpytError, match=r"kwargs\.rate: it is given plain already") as caught:
+        checked_arguments(plain, {"rate": 2.0}, "agent.kwargs", positional=1, given=given)
+    assert caught.value.hint == "set agent.rate instead"
+    with pytest.raises(RlpytError, match="no argument 'rat'") as caught:
+        checked_arguments(plain, {"rat": 2.0}, "agent.kwargs", positional=1, given=given)
+    assert "rate" not in caught.value.hint
+
+
+def needs(space: object, size: int, *, shape: int): ...
+
+
+def test_an_argument_that_nobody_gives_is_named():
+    with pytest.raises(RlpytError, match=r"agent\.kwargs: needs needs shape") as caught:
+        check(needs, {"size": 1})
+    assert caught.value.hint == "give agent.kwargs.shape"
+    given = {"shape": "agent.shape"}
+    found = checked_arguments(needs, {"size": 1}, "agent.kwargs", positional=1, given=given)
+    assert found == {"size": 1}

@@ -36,6 +36,7 @@ from rlpyt.replays.batches import ReplaySequences
 from rlpyt.replays.priority import Prioritized
 from rlpyt.replays.replay import ReplayBuffer
 from rlpyt.rewards import ngu as novelty
+from rlpyt.rewards.base import OF_THE_RUN
 from rlpyt.rewards.samples import samples_of
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.errors import RlpytError
@@ -172,7 +173,13 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
 
     def _build_reward(self, n_envs: int, seed: int) -> novelty.NGU:
         spaces, build = self.agent.env_spaces, novelty.NGU.from_spaces
-        kwargs = checked_arguments(build, self.reward_kwargs, "algo.reward_kwargs", positional=2)
+        kwargs = checked_arguments(
+            build,
+            self.reward_kwargs,
+            "algo.reward_kwargs",
+            positional=2,
+            given=OF_THE_RUN,
+        )
         key = seed_int(seed, Stream.REWARD)
         reward = build(spaces.observation, spaces.action, n_envs=n_envs, seed=key, **kwargs)
         reward = reward.to(self.agent.device)

@@ -81,6 +81,8 @@ class LearnedRewards:
         if self._intrinsic.discount is None:
             return self._intrinsic.added(samples, reward)
         self._bonus = self._intrinsic.bonus(samples_of(samples))
+        if self._intrinsic.extrinsic_weight == 0.0:  # nor shall its value move what is shared
+            return torch.zeros_like(reward)
         return reward
 
     @torch.no_grad()

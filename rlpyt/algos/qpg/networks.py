@@ -66,7 +66,13 @@ def build_critic(
         RlpytError: ``config``, where critics, policy, replay and algorithm do not go together.
     """
     build, spaces = CriticModel.from_spaces, agent.env_spaces
-    checked = checked_arguments(build, dict(kwargs), "algo.critic_kwargs", positional=2)
+    checked = checked_arguments(
+        build,
+        dict(kwargs),
+        "algo.critic_kwargs",
+        positional=2,
+        given={"n_critics": "algo.n_critics"},
+    )
     with seeded_init(seed):
         critic = build(spaces.observation, spaces.action, n_critics=n_critics, **checked)
     memory = {
