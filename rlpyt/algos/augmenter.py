@@ -1,12 +1,13 @@
 """Observations augmented as they are learned from, by a generator that is part of the run."""
 
+from dataclasses import MISSING, fields
 from typing import Any, final
 
 import torch
 from gymnasium import Space, spaces
 from torch import Tensor
 
-from rlpyt.augment.base import Augmentation
+from rlpyt.augment.base import Augmentation, has_channels_last
 from rlpyt.data import AgentInputs
 from rlpyt.envs.spaces import example_of, space_items
 from rlpyt.models.conv2d import is_image
@@ -36,13 +37,15 @@ class Augmenter:
         *,
         seed: int,
         world: World,
+        instead: str = "use algo.augmentation=none",
     ) -> None:
-        """``seed`` is the run's.
+        """``seed`` is the run's; ``instead`` the way out where nothing can be augmented.
 
         Raises:
-            RlpytError: where the augmentation does not go with the observations, or changes their
-                shape.
+            RlpytError: ``config``, where the augmentation does not go with the observations, or
+                changes their shape.
         """
+        self._instead = instead
         self._augmentation = augmentation
         self._generator = torch.Generator()
         self._generator.manual_seed(seed_int(seed, Stream.ALGO, 2, *world.keys))
@@ -55,12 +58,16 @@ class Augmenter:
         name = type(augmentation).__name__
         if not any(self._takes_part):
             what = f"algo.augmentation={name} with {observation_space}, neither image nor vector"
-            raise RlpytError("config", what, hint="use algo.augmentation=none")
+            raise RlpytError("config", what, hint=self._instead)
+        found = space_items(observation_space)
         example = buffer_from_example(example_of(observation_space), (1,))
-        for leaf, takes_part in zip(leaves(example), self._takes_part, strict=True):
+        for leaf, takes_part, item in zip(leaves(example), self._takes_part, found, strict=True):
             if not takes_part:
                 continue
-            changed = augmentation(leaf, torch.Generator())
+            try:
+                changed = augmentation(leaf, torch.Generator())
+            except RlpytError as error:
+                raise self._misfit(name, item[0], leaf, error) from error
             if changed.shape != leaf.shape:
                 what = (
                     f"algo.augmentation={name} makes observations of shape "
@@ -68,6 +75,23 @@ class Augmenter:
                 )
                 hint = "use RandomShift, RandomTranslate, or RandomCrop with a pad and that size"
                 raise RlpytError("config", what, hint=hint)
+
+    def _misfit(self, name: str, path: str, leaf: Tensor, error: RlpytError) -> RlpytError:
+        """What to say of an observation ``leaf`` [1, ...], at ``path``, that it does not take."""
+        seen = f"observation {path!r}" if path else "observations"
+        kind = f"shape {list(leaf.shape[1:])}, {str(leaf.dtype).removeprefix('torch.')}"
+        reason = error.what.removeprefix(f"{name}: ")
+        what = f"{name} does not fit {seen} of {kind}; of a batch of one it says: {reason}"
+        fitting = ", ".join(_fitting(leaf))
+        hint = error.hint
+        if leaf.dim() > 3 and has_channels_last(leaf):
+            hint = "where the channel is last, move it to the front by a wrapper of the environment"
+        if fitting:
+            others = [f"with their defaults these fit: {fitting}"]
+        else:
+            others = [f"or {self._instead}" if hint else self._instead]
+        hint = "; ".join(([hint] if hint else []) + others)
+        return RlpytError("config", what, where=f"algo.augmentation={name}", hint=hint)
 
     def __call__(self, observation: Any) -> Any:
         """The tree [..., *shape] augmented, in new memory; any leading dimensions."""
@@ -109,6 +133,25 @@ def _parts(observation_space: Space[Any]) -> list[bool]:
     if any(images):
         return images
     return [_is_vector(space) and path != "action_mask" for path, space in found]
+
+
+def _fitting(leaf: Tensor) -> list[str]:
+    """The names of rlpyt's augmentations that, with their defaults, keep the shape of ``leaf``."""
+    is_vector = leaf.dim() == 2  # what is for vectors runs on images of floats, without sense
+    names: list[str] = []
+    known: list[Any] = Augmentation.__subclasses__()
+    for cls in known:
+        package, _dot, kind = cls.__module__.rpartition(".")
+        if package != "rlpyt.augment" or (kind == "vectors") != is_vector:
+            continue
+        if any(setting.default is MISSING for setting in fields(cls)):
+            continue
+        try:
+            changed = cls()(leaf, torch.Generator())
+        except RlpytError:
+            continue
+        names += [cls.__name__] if changed.shape == leaf.shape else []
+    return sorted(names)
 
 
 def _is_vector(space: Space[Any]) -> bool:

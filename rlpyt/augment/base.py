@@ -2,22 +2,27 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.ranges import check_integer, check_number
 
 __all__ = [
     "Augmentation",
     "Compose",
+    "check_frames",
+    "check_pixels",
+    "check_probability",
     "draw_chance",
     "draw_integers",
     "draw_uniform",
     "flat_images",
     "frames_of",
     "from_unit",
+    "has_channels_last",
     "to_unit",
     "vector_dtype",
     "window",
@@ -54,11 +59,52 @@ class Compose(Augmentation):
 
     augmentations: tuple[Augmentation, ...]
 
+    def __post_init__(self) -> None:
+        given: Any = self.augmentations
+        for found in given if isinstance(given, tuple | list) else [given]:
+            if found is given or not isinstance(found, Augmentation):
+                what = f"Compose.augmentations: {found!r:.80}"
+                hint = "give a tuple of augmentations: (RandomShift(), RandomFlip())"
+                raise RlpytError("config", what, hint=hint)
+
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """``batch`` through all of them, in order."""
         for augmentation in self.augmentations:
             batch = augmentation(batch, generator)
         return batch
+
+
+# --- settings ----------------------------------------------------------------------------------
+
+_MOST_PIXELS = 1_000_000
+
+
+def check_pixels(place: str, value: Any, *, low: int = 0) -> None:
+    """Refuse a setting that is no number of pixels, ``low`` or more.
+
+    Raises:
+        RlpytError: ``config``.
+    """
+    check_integer(place, value, low=low, high=_MOST_PIXELS)
+
+
+def check_probability(place: str, value: Any) -> None:
+    """Refuse a setting that is no probability.
+
+    Raises:
+        RlpytError: ``config``.
+    """
+    check_number(place, value, low=0.0, high=1.0)
+
+
+def check_frames(name: str, *, frame_channels: Any = 1, white: Any = 1.0) -> None:
+    """Refuse what frames cannot be, for the augmentation ``name``: no channels, no white.
+
+    Raises:
+        RlpytError: ``config``.
+    """
+    check_integer(f"{name}.frame_channels", frame_channels, low=1)
+    check_number(f"{name}.white", white, low=0.0, is_low_allowed=False)
 
 
 # --- batches -----------------------------------------------------------------------------------
@@ -68,23 +114,40 @@ def flat_images(images: Tensor, name: str) -> Tensor:
     """``images`` [..., C, H, W] as [N, C, H, W], for the augmentation ``name``.
 
     Raises:
-        RlpytError: for another dtype than uint8 and floats, for less than three dimensions, and for
-            what looks like images with their channels last: [64, 64, 9] or [210, 160, 3].
+        RlpytError: for what is no tensor, for another dtype than uint8 and floats, for less than
+            three dimensions, for images without a pixel, and for what looks like images with their
+            channels last: [64, 64, 9] or [210, 160, 3].
     """
+    _check_tensor(images, name)
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise RlpytError(
             "augment", f"{name}: images are uint8 or floats; these are {_type_name(images)}"
         )
-    if images.dim() < 3 or _is_channels_last(images):
+    shape = list(images.shape)
+    what = f"{name}: images are [..., channel, height, width]; these are {shape}"
+    if images.dim() < 3:
+        raise RlpytError("augment", what)
+    if 0 in shape[-3:]:
+        raise RlpytError("augment", f"{what}, without a pixel")
+    if has_channels_last(images):
         raise RlpytError(
             "augment",
-            f"{name}: images are [..., channel, height, width]; these are {list(images.shape)}",
-            hint="move the channel to the front: images.movedim(-1, -3)",
+            f"{what}: {shape[-3]} channels of only {shape[-1]} columns",
+            hint="where the channel is last, move it to the front: images.movedim(-1, -3); where "
+            "it is not, give images with as many columns as channels, or more",
         )
-    return images.reshape(-1, *images.shape[-3:])
+    return images.reshape(images.shape[:-3].numel(), *shape[-3:])
 
 
-def _is_channels_last(images: Tensor) -> bool:
+def _check_tensor(batch: object, name: str) -> None:
+    if not isinstance(batch, Tensor):
+        found = f"{type(batch).__module__}.{type(batch).__qualname__}".removeprefix("builtins.")
+        what = f"{name}: a batch is a torch.Tensor, not {found}"
+        raise RlpytError("augment", what, hint="convert it: torch.as_tensor(batch)")
+
+
+def has_channels_last(images: Tensor) -> bool:
+    """Whether images [..., C, H, W] seem to be [..., H, W, C], by their shape."""
     channels, height, width = images.shape[-3:]
     return width < channels and (width <= 4 or channels == height)
 
@@ -118,8 +181,9 @@ def vector_dtype(vectors: Tensor, name: str) -> torch.dtype:
     """The dtype of ``vectors`` [..., D], for the augmentation ``name``.
 
     Raises:
-        RlpytError: where they are no floats, or a single number.
+        RlpytError: where they are no tensor, no floats, or a single number.
     """
+    _check_tensor(vectors, name)
     if not vectors.is_floating_point() or vectors.dim() == 0:
         raise RlpytError(
             "augment",
@@ -174,7 +238,7 @@ def window(
     rows = top[:, None] + torch.arange(size[0], device=images.device)
     columns = left[:, None] + torch.arange(size[1], device=images.device)
     index = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    index = index.reshape(n, 1, -1).expand(n, channels, -1)
+    index = index.reshape(n, 1, size[0] * size[1]).expand(n, channels, -1)
     seen = images.flatten(2).gather(2, index).reshape(n, channels, *size)
     if fill is None:
         return seen

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from rlpyt.augment.base import (
     Augmentation,
+    check_frames,
+    check_probability,
     draw_chance,
     draw_uniform,
     flat_images,
@@ -16,6 +18,7 @@ from rlpyt.augment.base import (
     from_unit,
     to_unit,
 )
+from rlpyt.utils.ranges import check_number
 
 __all__ = ["Grayscale", "RandomColorJitter", "RandomConvolution"]
 
@@ -36,10 +39,15 @@ class RandomConvolution(Augmentation):
     frame_channels: int = 3  # of each frame stacked in an image; 1 for grey ones
     white: float = 1.0  # the value of white in images of floats; in uint8 it is 255
 
+    def __post_init__(self) -> None:
+        check_frames("RandomConvolution", frame_channels=self.frame_channels, white=self.white)
+
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to the same shape."""
         images = flat_images(batch, "RandomConvolution")
         frames = frames_of(to_unit(images, self.white), self.frame_channels, "RandomConvolution")
+        if not len(images):
+            return batch.clone()  # conv2d would not take it
         n, n_frames, c, height, width = frames.shape
         weight = torch.randn(n * c, c, 3, 3, generator=generator, device=generator.device)
         weight = weight.to(images.device, frames.dtype) / (3 * c**0.5)
@@ -70,6 +78,12 @@ class RandomColorJitter(Augmentation):
     hue: float = 0.5  # 0.5 is half of the circle, to each side
     white: float = 1.0  # the value of white in images of floats; in uint8 it is 255
 
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation"):
+            check_number(f"RandomColorJitter.{name}", getattr(self, name), low=0.0)
+        check_number("RandomColorJitter.hue", self.hue, low=0.0, high=0.5)
+        check_frames("RandomColorJitter", white=self.white)
+
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W], C a multiple of 3, to the same shape."""
         images = flat_images(batch, "RandomColorJitter")
@@ -97,6 +111,9 @@ class Grayscale(Augmentation):
     """
 
     probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_probability("Grayscale.probability", self.probability)
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W], C a multiple of 3, to the same shape."""

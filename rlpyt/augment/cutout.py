@@ -6,7 +6,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rlpyt.augment.base import Augmentation, draw_integers, draw_uniform, flat_images, frames_of
+from rlpyt.augment.base import (
+    Augmentation,
+    check_frames,
+    check_pixels,
+    draw_integers,
+    draw_uniform,
+    flat_images,
+    frames_of,
+)
 from rlpyt.utils.errors import RlpytError
 
 __all__ = ["RandomCutout", "RandomCutoutColor"]
@@ -23,6 +31,9 @@ class RandomCutout(Augmentation):
 
     min_size: int = 10
     max_size: int = 30
+
+    def __post_init__(self) -> None:
+        _check_sizes("RandomCutout", self.min_size, self.max_size)
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to the same shape."""
@@ -41,6 +52,10 @@ class RandomCutoutColor(Augmentation):
     frame_channels: int = 3  # of each frame stacked in an image; 1 for grey ones
     white: float = 1.0  # the value of white in images of floats; in uint8 it is 255
 
+    def __post_init__(self) -> None:
+        _check_sizes("RandomCutoutColor", self.min_size, self.max_size)
+        check_frames("RandomCutoutColor", frame_channels=self.frame_channels, white=self.white)
+
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to the same shape."""
         name = "RandomCutoutColor"
@@ -55,16 +70,24 @@ class RandomCutoutColor(Augmentation):
         return torch.where(inside, color[:, :, None, None], images).reshape(batch.shape)
 
 
+def _check_sizes(name: str, min_size: int, max_size: int) -> None:
+    check_pixels(f"{name}.min_size", min_size)
+    check_pixels(f"{name}.max_size", max_size)
+    if min_size > max_size:
+        what = f"{name}.{min_size=} is above its {max_size=}"
+        raise RlpytError("config", what, hint="choose 0 <= min_size <= max_size")
+
+
 def _draw_rectangles(
     images: Tensor, min_size: int, max_size: int, generator: torch.Generator, name: str
 ) -> Tensor:
     """Whether a pixel is in its image's rectangle: bool [N, 1, H, W]."""
     n, _channels, height, width = images.shape
-    if not 0 <= min_size <= max_size <= min(height, width):
+    if max_size > min(height, width):
         raise RlpytError(
             "augment",
             f"{name}: sizes from {min_size=} to {max_size=} in images of {height} x {width} pixels",
-            hint="choose 0 <= min_size <= max_size <= height and width",
+            hint=f"choose a max_size of {min(height, width)} or less",
         )
     is_in = []
     for length in (height, width):

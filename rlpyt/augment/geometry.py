@@ -6,7 +6,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rlpyt.augment.base import Augmentation, draw_chance, draw_integers, flat_images, window
+from rlpyt.augment.base import (
+    Augmentation,
+    check_pixels,
+    check_probability,
+    draw_chance,
+    draw_integers,
+    flat_images,
+    window,
+)
 from rlpyt.utils.errors import RlpytError
 
 __all__ = [
@@ -32,6 +40,9 @@ class RandomShift(Augmentation):
 
     pad: int = 4
 
+    def __post_init__(self) -> None:
+        check_pixels("RandomShift.pad", self.pad)
+
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to the same shape."""
         images = flat_images(batch, "RandomShift")
@@ -53,6 +64,10 @@ class RandomCrop(Augmentation):
     size: int = 84
     pad: int = 0  # copies of the last pixels that each side gets before
 
+    def __post_init__(self) -> None:
+        check_pixels("RandomCrop.size", self.size, low=1)
+        check_pixels("RandomCrop.pad", self.pad)
+
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to [..., C, size, size]."""
         images = flat_images(batch, "RandomCrop")
@@ -70,6 +85,7 @@ def center_crop(images: Tensor, size: int) -> Tensor:
     """The middle ``size`` x ``size`` pixels of images [..., C, H, W]: :class:`RandomCrop` without
     chance, for acting and evaluation. A view.
     """
+    check_pixels("center_crop.size", size, low=1)
     flat_images(images, "center_crop")
     _check_crop(images, size, 0, "center_crop")
     height, width = images.shape[-2:]
@@ -100,6 +116,9 @@ class RandomTranslate(Augmentation):
     pad: int = 4
     grow: bool = False
 
+    def __post_init__(self) -> None:
+        check_pixels("RandomTranslate.pad", self.pad)
+
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to the same shape, or with ``grow`` to H + 2 pad, W + 2 pad."""
         images = flat_images(batch, "RandomTranslate")
@@ -117,6 +136,7 @@ def center_translate(images: Tensor, pad: int) -> Tensor:
     """Images [..., C, H, W] in the middle of a black canvas [..., C, H + 2 pad, W + 2 pad]:
     :class:`RandomTranslate` with ``grow`` but without chance, for acting and evaluation.
     """
+    check_pixels("center_translate.pad", pad)
     flat_images(images, "center_translate")
     return torch.nn.functional.pad(images, (pad, pad, pad, pad))
 
@@ -127,6 +147,9 @@ class RandomFlip(Augmentation):
     """Mirror each image left to right, with a probability (RAD, arXiv:2004.14990)."""
 
     probability: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_probability("RandomFlip.probability", self.probability)
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to the same shape."""
@@ -144,6 +167,9 @@ class RandomRotate(Augmentation):
     """
 
     probability: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_probability("RandomRotate.probability", self.probability)
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to the same shape."""

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from rlpyt.augment.base import Augmentation, draw_uniform, vector_dtype
+from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.ranges import check_number
 
 __all__ = ["GaussianNoise", "RandomAmplitudeScaling"]
 
@@ -21,6 +23,10 @@ class GaussianNoise(Augmentation):
 
     mean: float = 0.0
     std: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number("GaussianNoise.mean", self.mean)
+        check_number("GaussianNoise.std", self.std, low=0.0)
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Vectors [..., D] to the same shape."""
@@ -38,6 +44,13 @@ class RandomAmplitudeScaling(Augmentation):
 
     low: float = 0.6
     high: float = 1.2
+
+    def __post_init__(self) -> None:
+        check_number("RandomAmplitudeScaling.low", self.low)
+        check_number("RandomAmplitudeScaling.high", self.high)
+        if self.low > self.high:
+            what = f"RandomAmplitudeScaling.low={self.low} is above its high={self.high}"
+            raise RlpytError("config", what, hint="choose low <= high")
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Vectors [..., D] to the same shape."""

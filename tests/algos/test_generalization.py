@@ -1,6 +1,7 @@
 """DrAC, DAAC, DrDAAC and PPG: losses against loops, which network learns what, phases, settings."""
 
 import copy
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +23,7 @@ from rlpyt.algos.pg.drac import DrAC
 from rlpyt.algos.pg.phase import PhaseSteps
 from rlpyt.algos.pg.ppg import PPG, auxiliary_loss
 from rlpyt.algos.pg.ppo import PPO
-from rlpyt.augment import GaussianNoise, RandomCrop, RandomShift
+from rlpyt.augment import GaussianNoise, RandomConvolution, RandomCrop, RandomCutout, RandomShift
 from rlpyt.data import BatchSpec
 from rlpyt.distributions.categorical import Categorical
 from rlpyt.distributions.categorical import DistInfo as CategoricalInfo
@@ -352,9 +353,44 @@ def test_what_cannot_be_augmented_is_refused():
     with pytest.raises(RlpytError, match="neither image nor vector") as caught:
         augmented(torch.arange(5), spaces.Discrete(5), NOISE)
     assert caught.value.code == "config"
+    assert caught.value.hint == "use algo.augmentation=none"
     image = torch.zeros(2, 3, 12, 12)
     with pytest.raises(RlpytError, match=r"shape \[3, 8, 8\] from \[3, 12, 12\]"):
         augmented(image, IMAGE, RandomCrop(size=8))
+
+
+SHIFTS = "RandomFlip, RandomRotate, RandomShift, RandomTranslate"
+FLOATS = "GaussianNoise, RandomAmplitudeScaling"
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "space", "what", "hint"),
+    [
+        (RandomShift(), VECTOR, r"shape \[4\], float32; .*height, width", f"these fit: {FLOATS}$"),
+        (NOISE, IMAGE, r"shape \[3, 12, 12\], uint8; .*are floats", f"fit: Gray.*, {SHIFTS}$"),
+        (RandomCutout(), IMAGE, "in images of 12 x 12", f"max_size of 12 or less; .*{SHIFTS}$"),
+        (
+            RandomConvolution(),
+            spaces.Dict({"eye": spaces.Box(0, 255, (4, 12, 12), np.uint8)}),
+            r"observation 'eye' of shape \[4, 12, 12\]",
+            f"frame_channels=1.*these fit: {SHIFTS}$",
+        ),
+        (
+            RandomShift(),
+            spaces.Box(0, 1, (12, 12, 3), np.float32),
+            "12 channels of only 3 columns",
+            "channel is last, .*a wrapper of the environment; or do without$",
+        ),
+        (RandomShift(), spaces.Box(0, 1, (3, 12, 12), np.bool_), "bool", "^do without$"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_does_not_fit_the_observations_is_told_with_what_does(augmentation, space, what, hint):
+    with pytest.raises(RlpytError, match=what) as caught:
+        Augmenter(augmentation, space, seed=0, world=World(), instead="do without")
+    assert caught.value.code == "config"
+    assert caught.value.where == f"algo.augmentation={type(augmentation).__name__}"
+    assert re.search(hint, caught.value.hint)
 
 
 # --- settings ----------------------------------------------------------------------------------

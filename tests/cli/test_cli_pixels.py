@@ -72,9 +72,13 @@ def test_what_generalises_trains_from_its_name_and_is_evaluated(rlpyt, name):
         (["drqv2", DOT, "--recurrent", "lstm"], "use sac, with algo.augmentation=RandomShift"),
         (["drqv2", DOT, "algo.noise_clip=-1"], "algo.noise_clip=-1"),
         (["ppg", "CartPole-v1", "--recurrent", "gru"], "use drac or ppo"),
+        (["drac", "CartPole-v1", "algo.augmentation.low=3"], "RandomAmplitudeScaling.low=3.0"),
+        (["drac", "CartPole-v1", "algo.augmentation=RandomShift"], "(algo.augmentation=Random"),
+        (["drac", "FrozenLake-v1"], "use PPO: DrAC needs images"),
     ],
 )
 def test_what_does_not_fit_is_one_line(rlpyt, words, error):
     result = rlpyt("train", *words, "--out", "run", *QUICK)
     assert error in result.error
+    assert result.code == 2
     assert not Path("run").exists()

@@ -70,7 +70,13 @@ class DrAC(EpochsAlgorithm):
     def build(self, seed: int) -> dict[str, GradientStep]:
         """One step, of the whole model."""
         seen = self.agent.env_spaces.observation
-        self.augmenter = Augmenter(self.augmentation, seen, seed=seed, world=self.world)
+        self.augmenter = Augmenter(
+            self.augmentation,
+            seen,
+            seed=seed,
+            world=self.world,
+            instead="use PPO: DrAC needs images of uint8 or floats, or vectors of floats",
+        )
         return {"both": self.step_of(self.agent.model, self._loss)}
 
     def updates_per_itr(self) -> int:
