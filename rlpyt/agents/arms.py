@@ -74,7 +74,16 @@ class ArmAgent(Agent):
     evaluation_arm: Tensor = field(init=False, repr=False, compare=False)  # [1] int64
 
     def initialize(self, env_spaces: EnvSpaces, *, seed: int, device: torch.device) -> None:
-        """Build the model for ``env_spaces``."""
+        """Build the model for ``env_spaces``.
+
+        Raises:
+            RlpytError: ``config``, for a setting out of range.
+        """
+        for name in ("intrinsic_weight", "value_scale_eps"):
+            value = getattr(self, name)
+            if not 0.0 <= value < float("inf"):
+                hint = "use 0 or more, and a finite number"
+                raise RlpytError("config", f"agent.{name}={value}", hint=hint)
         weights = intrinsic_weights(self.n_arms, self.intrinsic_weight)
         self.env_spaces = env_spaces
         build = ArmedQModel.from_spaces

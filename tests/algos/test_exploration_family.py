@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from family_fakes import FamilyLearner, after_three_family_updates, agent_for, algorithm
+from golden_q import SPACES
 from q_fakes import DISCOUNT
 from toy_envs import CPU, copied
 
@@ -319,11 +320,30 @@ def test_the_replay_is_paid_for_novelty_once_and_in_order() -> None:
         ({"bandit_window": 0}, "bandit_window=0"),
         ({"discount": 1.0}, "algo.discount=1.0"),  # an endless horizon has no logarithm
         ({"discount_max": 1.0}, "algo.discount_max=1.0"),
+        ({"discount_min": 0.8}, "algo.discount_min=0.8, algo.discount=0.75"),
+        ({"discount_max": 0.7}, "algo.discount=0.75, algo.discount_max=0.7"),
+        ({"reward_kwargs": {"max_scale": 0.0}}, r"max_scale=0.0 \(NGU\)"),
     ],
 )
 def test_settings_that_do_not_fit(change: dict[str, Any], match: str) -> None:
     with pytest.raises(RlpytError, match=match):
         learner_of("agent57", **change)
+
+
+def test_an_ngu_looks_ahead_no_farther_in_later_arms() -> None:
+    with pytest.raises(RlpytError, match=r"algo.discount_min=0.8, algo.discount=0.75"):
+        learner_of("ngu", discount_min=0.8)
+
+
+@pytest.mark.parametrize("name", ["ngu", "agent57"])
+@pytest.mark.parametrize("value", [-1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("setting", ["intrinsic_weight", "value_scale_eps"])
+def test_an_agents_numbers_are_finite_and_not_negative(
+    name: str, setting: str, value: float
+) -> None:
+    agent = replace(agent_for(name), **{setting: value})
+    with pytest.raises(RlpytError, match=rf"agent\.{setting}={value}"):
+        agent.initialize(SPACES, seed=0, device=CPU)
 
 
 def test_agents_that_do_not_fit() -> None:

@@ -7,7 +7,7 @@ that acts at random least, instead of a bandit of its own; the priority is |δ_e
 the paper tells none; a gradient's norm is that of both networks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -78,6 +78,8 @@ class Agent57(FamilyAlgorithm):
         "bandit_bonus": (0.0, float("inf")),
         "bandit_epsilon": (0.0, 1.0),
     }
+
+    falling: ClassVar[Sequence[str]] = ("discount_max", "discount", "discount_min")
 
     discount_max: float = 0.9999  # γ⁰, of the first arm; discount is γ¹, discount_min γ²
     bandit_window: int = 90  # τ, episodes of one environment

@@ -3,9 +3,10 @@ policies, an intrinsic reward, and Retrace towards each arm's own greedy policy.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -92,6 +93,8 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
     split: ClassVar[bool]  # whether Q_e and Q_i are networks of their own
     # What the settings that the algorithm adds may be, ends included.
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    # The discounts between which those of the arms lie, none greater than the one before.
+    falling: ClassVar[Sequence[str]] = ("discount", "discount_min")
 
     discount: float = 0.997
     discount_min: float = 0.99  # of the last arm
@@ -149,6 +152,12 @@ class FamilyAlgorithm(RlAlgorithm, ABC):
     ) -> None:
         """Bind the agent; allocate the replay; build the intrinsic reward for B environments."""
         self.check_settings({**_RANGES, **self.ranges})
+        for longer, shorter in pairwise(self.falling):
+            if getattr(self, longer) < getattr(self, shorter):
+                what = f"algo.{shorter}={getattr(self, shorter)}, "
+                what += f"algo.{longer}={getattr(self, longer)}"
+                hint = f"later arms look less far ahead: use no more than algo.{longer}"
+                raise RlpytError("config", what, hint=hint)
         self.agent = self._checked(agent)
         self._n_itr = n_itr
         self._world = world or World()
