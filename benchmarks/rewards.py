@@ -78,9 +78,8 @@ def reward_classes() -> dict[str, Callable[..., IntrinsicReward]]:
         thing = getattr(rlpyt.rewards, name)
         if not inspect.isclass(thing) or not issubclass(thing, IntrinsicReward):
             continue
-        parameters = list(inspect.signature(thing.from_spaces).parameters.values())[2:]
-        needed = {p.name for p in parameters if p.default is inspect.Parameter.empty}
-        if not inspect.isabstract(thing) and needed == {"n_envs", "seed"}:
+        is_whole = thing is not rlpyt.rewards.Fabric  # which is made of the others
+        if not inspect.isabstract(thing) and is_whole:
             found[name] = thing.from_spaces
     return found
 

@@ -102,9 +102,9 @@ class IntrinsicRewards:
         if self.discount is not None and not 0.0 <= self.discount < 1.0:
             what = f"algo.intrinsic.discount={self.discount}"
             raise RlpytError("config", what, hint="use 0 or more, and less than 1, or None")
-        if not self.extrinsic_weight >= 0.0:
+        if not 0.0 <= self.extrinsic_weight < float("inf"):
             what = f"algo.intrinsic.extrinsic_weight={self.extrinsic_weight}"
-            raise RlpytError("config", what, hint="use 0 or more")
+            raise RlpytError("config", what, hint="use 0 or more, and a finite number")
 
     def _check_of_transitions(self, kwargs: Mapping[str, Any]) -> None:
         chosen = kwargs.get("return_discount")

@@ -3,7 +3,7 @@ learner's side.
 """
 
 from rlpyt.rewards.actions import ActionCode
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.byol_explore import BYOLExplore
 from rlpyt.rewards.disagreement import Disagreement
 from rlpyt.rewards.dynamics import Dynamics
@@ -60,6 +60,7 @@ __all__ = [
     "RewardSamples",
     "RewardScale",
     "RewardWeight",
+    "for_spaces",
     "reward_samples",
     "samples_of",
 ]

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from rlpyt.models.encoder import ImageTrunk
 from rlpyt.rewards.actions import ActionCode
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions, frozen, in_chunks
 from rlpyt.rewards.latent_world import LatentWorld, WorldState
 from rlpyt.rewards.learner import LearnerOptions, RewardLearner, mean_report
@@ -63,6 +63,7 @@ class BYOLExplore(IntrinsicReward):
     """
 
     episodic: ClassVar[bool] = True
+    now_is_new: Tensor
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class BYOLExplore(IntrinsicReward):
             self.register_buffer(f"before_{name}", tensor.clone())  # where that batch began
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -162,11 +164,12 @@ class BYOLExplore(IntrinsicReward):
             self.get_buffer(f"now_{name}").copy_(tensor)
         return error.sum(-1)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Foresee the batch that rewards were last computed of better, some environments at a time;
         the target encoder follows.
         """
         T, B = samples.terminated.shape
+        check_columns("BYOLExplore", len(self.now_is_new), B)
         here: RewardSamples = buffer_to(samples, self.device)
         before, reports = self._state("before"), []
         size = max(1, self.learner.options.batch_size // T)

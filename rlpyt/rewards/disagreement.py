@@ -17,7 +17,7 @@ from torch import Tensor
 from rlpyt.models.batched import BatchedMlp
 from rlpyt.models.encoder import ImageTrunk
 from rlpyt.rewards.actions import ActionCode
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions, frozen, in_chunks
 from rlpyt.rewards.learner import LearnerOptions, RewardLearner
 from rlpyt.rewards.normalize import (
@@ -76,6 +76,7 @@ class Disagreement(IntrinsicReward):
         self.learner = learner
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -150,7 +151,7 @@ class Disagreement(IntrinsicReward):
         found: Tensor = self.models(torch.cat([features, self.action_code(action)], dim=-1))
         return found
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Make every model foresee these transitions better."""
         return self.learner.learn(samples, self.loss, self.world)
 

@@ -8,6 +8,7 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from rlpyt.models.mlp import Mlp
+from rlpyt.rewards.checks import check_numbers
 from rlpyt.rewards.features import FeatureOptions
 from rlpyt.rewards.inverse import InverseDynamics
 from rlpyt.rewards.samples import RewardSamples
@@ -44,13 +45,17 @@ class Dynamics(nn.Module):
     Args:
         inverse: φ, and the action from it.
         forward_model: f.
-        forward_weight: β.
+        forward_weight: β, 0 to 1.
+
+    Raises:
+        RlpytError: for another one.
     """
 
     def __init__(
         self, *, inverse: InverseDynamics, forward_model: Mlp, forward_weight: float
     ) -> None:
         super().__init__()
+        check_numbers(0.0, 1.0, forward_weight=forward_weight)
         self.inverse = inverse
         self.forward_model = forward_model
         self.forward_weight = forward_weight

@@ -9,6 +9,7 @@ as seen. Features change with learning while an episode goes on; what was seen o
 it was.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Self, final
 
@@ -17,7 +18,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.episodic import features_along
 from rlpyt.rewards.features import FeatureOptions
 from rlpyt.rewards.inverse import InverseDynamics
@@ -85,8 +86,9 @@ class E3B(IntrinsicReward):
         ridge: float,
     ) -> None:
         super().__init__(observation_statistics=observation_statistics, reward_scale=reward_scale)
-        if not ridge > 0:
-            raise RlpytError("config", f"ridge={ridge}", hint="use more than 0")
+        if not 0.0 < ridge < math.inf:
+            hint = "use more than 0, and a finite number"
+            raise RlpytError("config", f"ridge={ridge}", hint=hint)
         if n_envs < 1:
             raise RlpytError("config", f"n_envs={n_envs}", hint="use 1 or more")
         self.dynamics = dynamics
@@ -97,6 +99,7 @@ class E3B(IntrinsicReward):
         self.register_buffer("is_new", torch.ones(n_envs, dtype=torch.bool))
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -183,7 +186,7 @@ class E3B(IntrinsicReward):
         found: Tensor = self.dynamics.features(self.normalized(observation))
         return found
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Learn to tell the actions from φ."""
         return self.learner.learn(samples, self.loss, self.world)
 

@@ -2,6 +2,7 @@
 arXiv:2002.06038, section 2 and appendix A.1).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, final
 
@@ -144,10 +145,11 @@ class KernelCounts(nn.Module):
         super().__init__()
         if options.n_neighbors < 1:
             raise RlpytError("config", f"n_neighbors={options.n_neighbors}", hint="use 1 or more")
-        if not (options.kernel_epsilon > 0 and options.cluster_distance >= 0):
+        numbers = (options.kernel_epsilon, options.cluster_distance)
+        if not (numbers[0] > 0 and numbers[1] >= 0 and all(map(math.isfinite, numbers))):
             what = f"kernel_epsilon={options.kernel_epsilon}, "
             what += f"cluster_distance={options.cluster_distance}"
-            raise RlpytError("config", what, hint="use more than 0, and 0 or more")
+            raise RlpytError("config", what, hint="use more than 0, and 0 or more, finite both")
         self.options = options
         self.all_states = all_states
         self.memory = EpisodicMemory(n_envs, options.capacity, size)

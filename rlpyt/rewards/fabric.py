@@ -1,5 +1,6 @@
 """Several intrinsic rewards as one: their weighted sum."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, final
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, Self, final
 from gymnasium import Space
 from torch import Tensor, nn
 
-from rlpyt.rewards.base import OF_THE_RUN, IntrinsicReward
+from rlpyt.rewards.base import OF_THE_RUN, IntrinsicReward, for_spaces
 from rlpyt.rewards.normalize import RewardNorm, RewardScale
 from rlpyt.rewards.samples import RewardSamples
 from rlpyt.utils.arguments import checked_arguments
@@ -20,11 +21,20 @@ __all__ = ["Fabric", "FabricPart"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class FabricPart:
-    """One of the rewards in a :class:`Fabric`."""
+    """One of the rewards in a :class:`Fabric`.
+
+    Raises:
+        RlpytError: for a weight that is not finite.
+    """
 
     RewardCls: type[IntrinsicReward]
     reward_kwargs: Mapping[str, Any] = field(default_factory=dict)  # of its ``from_spaces``
-    weight: float = 1.0  # w_i
+    weight: float = 1.0  # w_i; below 0: what it finds is to be kept away from
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.weight):
+            what = f"weight={self.weight} of {self.RewardCls.__name__}"
+            raise RlpytError("config", what, where="FabricPart", hint="use a finite number")
 
 
 @final
@@ -70,6 +80,7 @@ class Fabric(IntrinsicReward):
         self.names = _names(rewards)
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -77,7 +88,7 @@ class Fabric(IntrinsicReward):
         *,
         n_envs: int,
         seed: int,
-        parts: Sequence[FabricPart],
+        parts: Sequence[FabricPart] | None = None,
         reward_norm: RewardNorm = "none",
         return_discount: float | None = None,
     ) -> Self:
@@ -88,13 +99,14 @@ class Fabric(IntrinsicReward):
             action_space: What is done.
             n_envs: Environments of a batch.
             seed: Of all parts; each draws from a stream of its own.
-            parts: What is summed up.
+            parts: What is summed up, one or more; a Fabric has none of its own.
             reward_norm: How the sum is scaled; its parts are already, by options of their own.
             return_discount: γ of the return whose deviation scales the sum; ``None``: its own.
 
         Raises:
-            RlpytError: for a space or an option that a part does not take.
+            RlpytError: without parts, or for a space or an option that a part does not take.
         """
+        parts = _checked(parts)
         rewards = []
         for i, part in enumerate(parts):
             build = part.RewardCls.from_spaces
@@ -114,13 +126,25 @@ class Fabric(IntrinsicReward):
         first, *others = (weight * reward.compute(samples) for weight, reward in weighted)
         return sum(others, start=first)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Let every part learn; what each reports, behind its name: ``rndLoss``."""
         report = {}
         for name, reward in zip(self.names, self._rewards, strict=True):
             for key, value in reward.update(samples).items():
                 report[f"{name}{key[0].upper()}{key[1:]}"] = value
         return report
+
+
+def _checked(parts: object) -> Sequence[FabricPart]:
+    """``parts``, where they are some."""
+    found = list(parts) if isinstance(parts, Sequence) else []
+    if found and all(isinstance(part, FabricPart) for part in found):
+        return found
+    what = "there are no parts" if not parts else f"parts={parts!r} is no list of FabricPart"
+    hint = (
+        "parts=[FabricPart(RewardCls=RND), FabricPart(RewardCls=E3B, weight=0.5)], of rlpyt.rewards"
+    )
+    raise RlpytError("config", what, hint=hint)
 
 
 def _names(rewards: Sequence[IntrinsicReward]) -> list[str]:

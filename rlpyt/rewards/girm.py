@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from rlpyt.models.encoder import ImageTrunk
 from rlpyt.models.mlp import Mlp
 from rlpyt.rewards.actions import ActionCode
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
+from rlpyt.rewards.checks import check_numbers, check_sizes
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions, frozen, in_chunks
 from rlpyt.rewards.learner import LearnerOptions, RewardLearner
 from rlpyt.rewards.normalize import (
@@ -30,7 +31,6 @@ from rlpyt.rewards.normalize import (
 )
 from rlpyt.rewards.samples import RewardSamples
 from rlpyt.utils.arguments import checked_arguments
-from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import (
     Stream,
     generator,
@@ -86,6 +86,7 @@ class TransitionVae(nn.Module):
         self, feature_size: int, action_code: ActionCode, hidden_sizes: Sequence[int]
     ) -> None:
         super().__init__()
+        check_sizes(model_sizes=hidden_sizes)
         self.action_code = action_code
         self.encoder = Mlp(2 * feature_size, hidden_sizes, 2 * action_code.size, "relu")
         self.decoder = Mlp(feature_size + action_code.size, hidden_sizes, feature_size, "relu")
@@ -141,9 +142,8 @@ class GIRM(IntrinsicReward):
         seed: int,
     ) -> None:
         super().__init__(observation_statistics=observation_statistics, reward_scale=reward_scale)
-        if not 0.0 <= options.action_share <= 1.0:
-            hint = "use 0 or more, and 1 at most"
-            raise RlpytError("config", f"action_share={options.action_share}", hint=hint)
+        check_numbers(0.0, 1.0, action_share=options.action_share)
+        check_numbers(0.0, action_weight=options.action_weight, latent_weight=options.latent_weight)
         self.features = frozen(features)
         self.vae = vae
         self.learner = learner
@@ -151,6 +151,7 @@ class GIRM(IntrinsicReward):
         self._rng = generator(seed, Stream.REWARD, 2)
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -226,7 +227,7 @@ class GIRM(IntrinsicReward):
         generated = self.vae.generate(features, latent, action, self.options.action_share)
         return (generated - following).square().mean(-1)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Generate these transitions better."""
         return self.learner.learn(samples, self.loss, self.world)
 

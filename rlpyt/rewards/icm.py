@@ -14,7 +14,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.dynamics import Dynamics, DynamicsLoss
 from rlpyt.rewards.features import FeatureOptions, in_chunks
 from rlpyt.rewards.learner import LearnerOptions, RewardLearner
@@ -56,6 +56,7 @@ class ICM(IntrinsicReward):
         self.learner = learner
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -121,7 +122,7 @@ class ICM(IntrinsicReward):
 
         return in_chunks(error, samples.observation, samples.action, samples.next_observation)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Lower both losses on these transitions."""
         return self.learner.learn(samples, self.loss, self.world)
 

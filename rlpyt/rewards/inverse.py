@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rlpyt.models.mlp import Mlp
 from rlpyt.rewards.actions import ActionCode
+from rlpyt.rewards.checks import check_sizes
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions
 
 __all__ = ["InverseDynamics"]
@@ -42,6 +43,7 @@ class InverseDynamics(nn.Module):
     ) -> "InverseDynamics":
         """Build for these spaces; ``head_sizes`` are the hidden layers of g."""
         features = FeatureNetwork.from_space(observation_space, options)
+        check_sizes(model_sizes=head_sizes)
         code = ActionCode(action_space)
         head = Mlp(2 * features.feature_size, head_sizes, code.size, "relu")
         return cls(features=features, action_code=code, head=head)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rlpyt.models.mlp import Mlp
 from rlpyt.rewards.actions import ActionCode
+from rlpyt.rewards.checks import check_numbers, check_sizes
 from rlpyt.rewards.features import FeatureNetwork, in_chunks
 from rlpyt.rewards.samples import RewardSamples
 from rlpyt.utils.collections import NamedArrayTuple
@@ -51,6 +52,8 @@ class LatentWorld(nn.Module):
         hidden_sizes: Sequence[int],
     ) -> None:
         super().__init__()
+        check_sizes(model_sizes=hidden_sizes)
+        check_numbers(1, memory_size=memory_size)
         self.encoder = encoder
         self.action_code = action_code
         self.closed = nn.GRUCell(encoder.feature_size + action_code.size, memory_size)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from rlpyt.rewards.checks import check_numbers
 from rlpyt.rewards.samples import RewardSamples
 from rlpyt.utils.buffer import buffer_map, buffer_to
 from rlpyt.utils.errors import RlpytError
@@ -169,8 +170,7 @@ def _check(options: LearnerOptions) -> None:
     least = {"learning_rate": 0.0, "batch_size": 1, "epochs": 1}
     for name, low in least.items():
         value = getattr(options, name)
-        if not value >= low:
-            raise RlpytError("config", f"{name}={value}", hint=f"use {low:g} or more")
+        check_numbers(low, **{name: value})
     if not 0.0 < options.update_proportion <= 1.0:
         what = f"update_proportion={options.update_proportion}"
         raise RlpytError("config", what, hint="use more than 0, and 1 at most")

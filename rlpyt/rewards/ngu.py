@@ -13,7 +13,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.normalize import RunningMeanStd
-from rlpyt.rewards.base import OF_THE_RUN, IntrinsicReward
+from rlpyt.rewards.base import OF_THE_RUN, IntrinsicReward, for_spaces
 from rlpyt.rewards.normalize import RewardNorm, RewardScale
 from rlpyt.rewards.pseudo_counts import PseudoCounts
 from rlpyt.rewards.rnd import RND
@@ -75,6 +75,7 @@ class NGU(IntrinsicReward):
         self.error_statistics = RunningMeanStd(())
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -137,7 +138,7 @@ class NGU(IntrinsicReward):
         mean, std = self.error_statistics.mean, self.error_statistics.var.sqrt()
         return modulated_reward(episodic, error, mean.to(error), std.to(error), self.max_scale)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Both parts learn; what they report, as ``episodicLoss``, ``lifelongLoss`` and so on."""
         parts = {"episodic": self.in_episode, "lifelong": self.lifelong}
         return {

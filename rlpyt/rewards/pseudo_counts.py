@@ -14,7 +14,8 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
+from rlpyt.rewards.checks import check_numbers
 from rlpyt.rewards.episodic import KernelCounts, features_along, kernel_options, kernel_reward
 from rlpyt.rewards.features import FeatureOptions
 from rlpyt.rewards.inverse import InverseDynamics
@@ -26,6 +27,7 @@ from rlpyt.rewards.normalize import (
     observation_scaling,
 )
 from rlpyt.rewards.samples import RewardSamples
+from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int, seeded_init
 
 __all__ = ["InverseLoss", "PseudoCounts"]
@@ -67,6 +69,11 @@ class PseudoCounts(IntrinsicReward):
         learner: RewardLearner,
     ) -> None:
         super().__init__(observation_statistics=observation_statistics, reward_scale=reward_scale)
+        check_numbers(0.0, pseudo_count=pseudo_count)
+        if not max_similarity > pseudo_count:  # infinite: nothing is cut off
+            what = f"max_similarity={max_similarity}, pseudo_count={pseudo_count}"
+            hint = "similarity starts from pseudo_count: use more than that, or nothing is new"
+            raise RlpytError("config", what, hint=hint)
         self.inverse = inverse
         self.counts = counts
         self.pseudo_count = pseudo_count
@@ -74,6 +81,7 @@ class PseudoCounts(IntrinsicReward):
         self.learner = learner
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -105,7 +113,7 @@ class PseudoCounts(IntrinsicReward):
             seed: Of the networks and of the order of minibatches.
             kernel_kwargs: Of :class:`KernelOptions`: what counts as near, what is remembered.
             pseudo_count: c.
-            max_similarity: s_max, beyond which nothing is new.
+            max_similarity: s_max, beyond which nothing is new; more than c.
             feature_size: d, length of φ.
             hidden_sizes: Hidden layers of φ.
             model_sizes: Hidden layers of the inverse model.
@@ -141,7 +149,7 @@ class PseudoCounts(IntrinsicReward):
         similarity = self.counts.similarity(features, following, samples)
         return kernel_reward(similarity, self.pseudo_count, self.max_similarity)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Predict the actions of these transitions better."""
         return self.learner.learn(samples, self.loss, self.world)
 

@@ -14,7 +14,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions, frozen, in_chunks
 from rlpyt.rewards.neighbors import (
     NeighborMemory,
@@ -68,6 +68,7 @@ class RE3(IntrinsicReward):
         self.average = average
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -132,7 +133,7 @@ class RE3(IntrinsicReward):
         mean: Tensor = logs / found.sum(-1).clamp(min=1)
         return mean
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Nothing is learned."""
         return {}
 

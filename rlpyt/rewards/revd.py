@@ -16,7 +16,8 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
+from rlpyt.rewards.checks import check_numbers
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions, frozen, in_chunks
 from rlpyt.rewards.memory import EpisodicMemory
 from rlpyt.rewards.neighbors import (
@@ -42,7 +43,8 @@ class REVD(IntrinsicReward):
     D_now is the distance of y to its k-th nearest neighbour among the others of the same
     environment in this batch, D_before to that in the batch before, and L the mean over this batch
     of the distance to the nearest other. Where there are fewer than k, the farthest of them counts;
-    in the first batch, and in batches of one step, r = 0. Build it with :meth:`from_spaces`.
+    in the first batch r = 0. Batches of one step, which has no others, are refused. Build it with
+    :meth:`from_spaces`.
 
     Args:
         observation_statistics: Normalises observations.
@@ -55,6 +57,7 @@ class REVD(IntrinsicReward):
     """
 
     episodic: ClassVar[bool] = True
+    min_batch_T: ClassVar[int] = 2  # D_now is among the others of the batch
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class REVD(IntrinsicReward):
     ) -> None:
         super().__init__(observation_statistics=observation_statistics, reward_scale=reward_scale)
         check_neighbors(n_neighbors, alpha)
+        check_numbers(0.0, epsilon=epsilon)
         self.encoder = frozen(encoder)
         self.before = before
         self.n_neighbors = n_neighbors
@@ -76,6 +80,7 @@ class REVD(IntrinsicReward):
         self.epsilon = epsilon
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -156,7 +161,7 @@ class REVD(IntrinsicReward):
         for vector, is_valid in zip(features.unbind(1), valid.unbind(1), strict=True):
             self.before.add(vector, is_valid)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Nothing is learned."""
         return {}
 

@@ -15,7 +15,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.dynamics import Dynamics, DynamicsLoss
 from rlpyt.rewards.episodic import KernelCounts, features_along, kernel_options
 from rlpyt.rewards.features import FeatureOptions
@@ -71,6 +71,7 @@ class RIDE(IntrinsicReward):
         self.learner = learner
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -138,7 +139,7 @@ class RIDE(IntrinsicReward):
         count = 1.0 + self.counts.similarity(features, following, samples)
         return impact_reward(features, following, count)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Lower both losses on these transitions."""
         return self.learner.learn(samples, self.loss, self.world)
 

@@ -13,7 +13,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions, frozen, in_chunks
 from rlpyt.rewards.neighbors import (
     NeighborMemory,
@@ -66,6 +66,7 @@ class RISE(IntrinsicReward):
         self.alpha = alpha
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -125,7 +126,7 @@ class RISE(IntrinsicReward):
         self.memory.add(features, samples.valid)
         return kth_distance(distances) ** (1.0 - self.alpha)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Nothing is learned."""
         return {}
 

@@ -15,7 +15,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions, frozen, in_chunks
 from rlpyt.rewards.learner import LearnerOptions, RewardLearner
 from rlpyt.rewards.normalize import (
@@ -71,6 +71,7 @@ class RND(IntrinsicReward):
         self.learner = learner
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -135,7 +136,7 @@ class RND(IntrinsicReward):
         """e(s'), [T, B]."""
         return in_chunks(self._error, samples.next_observation)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Lower e on these next observations."""
         return self.learner.learn(samples, self.loss, self.world)
 

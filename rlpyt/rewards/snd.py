@@ -15,7 +15,8 @@ from gymnasium import Space
 from torch import Tensor
 
 from rlpyt.models.encoder import ImageTrunk
-from rlpyt.rewards.base import IntrinsicReward
+from rlpyt.rewards.base import IntrinsicReward, for_spaces
+from rlpyt.rewards.checks import check_numbers
 from rlpyt.rewards.features import FeatureNetwork, FeatureOptions, in_chunks
 from rlpyt.rewards.learner import LearnerOptions, RewardLearner, mean_report
 from rlpyt.rewards.normalize import (
@@ -99,12 +100,14 @@ class SND(IntrinsicReward):
         weights: VicRegWeights,
     ) -> None:
         super().__init__(observation_statistics=observation_statistics, reward_scale=reward_scale)
+        check_numbers(0.0, **{f"vicreg_weights.{k}": w for k, w in weights._asdict().items()})
         self.target = target
         self.predictor = predictor
         self.learner = learner
         self.weights = weights
 
     @classmethod
+    @for_spaces
     def from_spaces(
         cls,
         observation_space: Space[Any],
@@ -170,7 +173,7 @@ class SND(IntrinsicReward):
         observation = self.normalized(observation)
         return distillation_error(self.predictor(observation), self.target(observation))
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         """Lower the error at these next observations, and tell observations apart better."""
         reports = []
         for batch in self.learner.minibatches(samples):

@@ -1,5 +1,6 @@
 """What an intrinsic reward counts for, as a function of the environment steps taken."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, final, get_args
 
@@ -39,8 +40,8 @@ class RewardWeight:
         known = get_args(_Schedule)
         if self.schedule not in known:
             raise _error(f"schedule={self.schedule!r}", did_you_mean(self.schedule, known))
-        if not self.beta >= 0:
-            raise _error(f"beta={self.beta}", "use 0 or more")
+        if not 0 <= self.beta < math.inf:
+            raise _error(f"beta={self.beta}", "use 0 or more, and a finite number")
         if not 0 <= self.kappa < 1:
             raise _error(f"kappa={self.kappa}", "use 0 or more, and less than 1")
         if self.schedule == "linear" and not self.n_steps > 0:
@@ -56,4 +57,4 @@ class RewardWeight:
 
 
 def _error(what: str, hint: str) -> RlpytError:
-    return RlpytError("config", f"intrinsic reward: {what}", hint=hint)
+    return RlpytError("config", f"intrinsic reward: {what}", where="RewardWeight", hint=hint)

@@ -60,7 +60,7 @@ class NextSum(IntrinsicReward):
     def novelty(self, samples: RewardSamples) -> Tensor:
         return samples.next_observation.sum(-1)
 
-    def update(self, samples: RewardSamples) -> dict[str, float]:
+    def learn(self, samples: RewardSamples) -> dict[str, float]:
         self.seen.append(copied(samples))
         return {"loss": 1.0}
 
@@ -390,6 +390,7 @@ def test_switched_on_it_changes_what_is_learned(RewardCls: Any, kind: str):
         (IMPALA(intrinsic=IntrinsicRewards(discount=0.9)), {"intrinsic_value": True}, "one value"),
         (PPO(intrinsic=IntrinsicRewards(discount=1.5)), {"intrinsic_value": True}, "less than 1"),
         (PPO(intrinsic=IntrinsicRewards(extrinsic_weight=-1.0)), {}, "0 or more"),
+        (PPO(intrinsic=IntrinsicRewards(extrinsic_weight=float("inf"))), {}, "finite"),
         (
             PPO(intrinsic=IntrinsicRewards(reward_kwargs={"featuresize": 3})),
             {},

@@ -17,7 +17,7 @@ from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.algos.optimizer import GradientStep
 from rlpyt.algos.pg.ppo import PPO
 from rlpyt.algos.qpg.temperature import Temperature
-from rlpyt.rewards import ICM, RND, BYOLExplore, IntrinsicReward
+from rlpyt.rewards import ICM, RND, BYOLExplore, IntrinsicReward, samples_of
 from rlpyt.utils.errors import RlpytError
 
 pytestmark = pytest.mark.faults("F07")
@@ -42,8 +42,11 @@ def test_a_reward_is_not_learned_from_what_is_not_finite(
     optimizer = deepcopy(algo.intrinsic.module.learner.get_extra_state()["optimizer"])
     samples = sampler.obtain_samples(1)[0]
     samples.observation[2, 1] = torch.inf
-    with pytest.raises(RlpytError, match=r"gradient's norm is nan: loss term loss is") as caught:
+    with pytest.raises(RlpytError, match=r"observation\[2, 1, 0\] is inf") as refused:
         algo.optimize_agent(1, samples)
+    assert refused.value.where == RewardCls.__name__
+    with pytest.raises(RlpytError, match=r"gradient's norm is nan: loss term loss is") as caught:
+        algo.intrinsic.module.update(samples_of(samples))  # where it does not look at the numbers
     assert caught.value.code == "diverged"
     assert caught.value.where == "intrinsic reward"
     assert "clip_grad_norm" in caught.value.hint

@@ -66,8 +66,13 @@ def test_it_may_be_part_of_another_and_scale_the_sum():
 
 
 def test_mistakes_are_named():
+    for chosen in ({}, {"parts": []}, {"parts": RND}, {"parts": [RND]}):
+        with pytest.raises(RlpytError, match=r"\(Fabric\) - parts=\[FabricPart\(RewardCls=RND\)"):
+            Fabric.from_spaces(VECTOR, DISCRETE, n_envs=2, seed=3, **chosen)
     with pytest.raises(RlpytError, match="0 rewards"):
-        build()
+        Fabric(reward_scale=RewardScale("none"), rewards=[], weights=[])
+    with pytest.raises(RlpytError, match="weight=nan of RE3"):
+        FabricPart(RewardCls=RE3, weight=float("nan"))
     with pytest.raises(RlpytError, match="1 rewards and 2 weights"):
         Fabric(
             reward_scale=RewardScale("none", discount=None, n_envs=2),

@@ -89,6 +89,10 @@ def test_every_space_runs(name, observation, action):
 def test_one_step_and_one_environment_are_enough(name, shape):
     T, B = shape
     reward = build(name, n_envs=B)
+    if reward.min_batch_T > T:
+        with pytest.raises(RlpytError, match=r"T=1: .*\(REVD\) - .*sampler.batch_T=32"):
+            reward.compute(transitions(T, B))
+        return
     for seed in range(3):
         samples = transitions(T, B, seed=seed, done=0.3)
         found = reward.compute(samples)
