@@ -71,6 +71,7 @@ class IntrinsicRewards:
         """
         self._check(two_values)
         self.at_sampling = self.decided_at_sampling(from_replay)
+        self.RewardCls.check_steps(1 if self.at_sampling else batch_spec.T)
         build, place = self.RewardCls.from_spaces, "algo.intrinsic.reward_kwargs"
         kwargs = checked_arguments(build, self.reward_kwargs, place, positional=2, given=OF_THE_RUN)
         known: Mapping[str, Any] = inspect.signature(build).parameters

@@ -46,7 +46,7 @@ class IntrinsicReward(nn.Module, ABC):
     # Whether a reward depends on what came before it in its episode: then ``compute`` wants every
     # batch once, in order, of the same ``n_envs`` environments, and not those of a replay.
     episodic: ClassVar[bool] = False
-    # The fewest steps of a batch that it has rewards of; for those who build batches.
+    # The fewest steps of a batch that it has rewards of.
     min_batch_T: ClassVar[int] = 1
 
     def __init__(
@@ -116,12 +116,21 @@ class IntrinsicReward(nn.Module, ABC):
                 self.layout.check_numbers(samples)
         except RlpytError as error:
             raise error.altered(where=name) from None
-        steps = len(samples.terminated)
-        if steps < self.min_batch_T:
-            what = f"a batch of T={steps}: its rewards compare the steps of a batch with each other"
-            hint = f"give T={self.min_batch_T} or more, better 32: set sampler.batch_T=32, also "
+        self.check_steps(len(samples.terminated))
+
+    @final
+    @classmethod
+    def check_steps(cls, batch_T: int) -> None:
+        """Refuse batches of so few steps that it has no rewards of them.
+
+        Raises:
+            RlpytError: ``config``.
+        """
+        if batch_T < cls.min_batch_T:
+            what = f"a batch of T={batch_T}: rewards compare the steps of a batch with each other"
+            hint = f"give T={cls.min_batch_T} or more, better 32: set sampler.batch_T=32, also "
             hint += "where an algorithm learns from a replay"
-            raise RlpytError("config", what, where=name, hint=hint)
+            raise RlpytError("config", what, where=cls.__name__, hint=hint)
 
     @final
     def observe(self, samples: RewardSamples) -> None:

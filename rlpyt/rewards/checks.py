@@ -14,6 +14,7 @@ from rlpyt.utils.buffer import leaves
 from rlpyt.utils.collections import is_namedarraytuple
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.finite import first_bad
+from rlpyt.utils.ranges import check_number
 
 __all__ = ["TransitionLayout", "check_numbers", "check_sizes"]
 
@@ -25,10 +26,7 @@ def check_numbers(low: float, high: float = math.inf, **numbers: float) -> None:
         RlpytError: ``config``.
     """
     for name, value in numbers.items():
-        if not (low <= value <= high and math.isfinite(value)):
-            hint = f"use {low:g} or more" if math.isinf(high) else f"use {low:g} to {high:g}"
-            hint += ", and a finite number" if value == math.inf else ""
-            raise RlpytError("config", f"{name}={value}", hint=hint)
+        check_number(name, value, low=low, high=high)
 
 
 def check_sizes(**layers: Sequence[int]) -> None:

@@ -142,8 +142,9 @@ def _checked(parts: object) -> Sequence[FabricPart]:
         return found
     what = "there are no parts" if not parts else f"parts={parts!r} is no list of FabricPart"
     hint = (
-        "parts=[FabricPart(RewardCls=RND), FabricPart(RewardCls=E3B, weight=0.5)], of rlpyt.rewards"
+        "parts=[FabricPart(RewardCls=RND), FabricPart(RewardCls=E3B, weight=0.5)]; on the command "
     )
+    hint += """line '...reward_kwargs.parts=[{"RewardCls": "RND"}, {"RewardCls": "E3B"}]'"""
     raise RlpytError("config", what, hint=hint)
 
 

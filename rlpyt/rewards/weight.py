@@ -44,8 +44,14 @@ class RewardWeight:
             raise _error(f"beta={self.beta}", "use 0 or more, and a finite number")
         if not 0 <= self.kappa < 1:
             raise _error(f"kappa={self.kappa}", "use 0 or more, and less than 1")
-        if self.schedule == "linear" and not self.n_steps > 0:
+        if self.schedule == "linear" and not 0 < self.n_steps < math.inf:
             raise _error(f"n_steps={self.n_steps}", "say after how many steps it is zero")
+        if self.schedule == "exponential" and self.kappa == 0:
+            raise _error(f"kappa={self.kappa}", "say by what share it falls in a step: 1e-5, say")
+        for name, schedule in (("n_steps", "linear"), ("kappa", "exponential")):
+            if getattr(self, name) != 0 and self.schedule != schedule:
+                what = f"{name}={getattr(self, name)} with schedule={self.schedule!r}"
+                raise _error(what, f"only schedule={schedule!r} has it")
 
     def __call__(self, steps: int) -> float:
         """β_n after n = ``steps``."""

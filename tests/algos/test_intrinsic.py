@@ -32,6 +32,7 @@ from rlpyt.rewards import (
     ICM,
     NGU,
     RE3,
+    REVD,
     RISE,
     RND,
     Fabric,
@@ -401,7 +402,7 @@ def test_switched_on_it_changes_what_is_learned(RewardCls: Any, kind: str):
             {},
             r"reward_kwargs\.n_envs: it is given RND.* - set sampler\.batch_B instead",
         ),
-        (PPO(intrinsic=IntrinsicRewards(RewardCls=Fabric)), {}, "reward_kwargs: .* needs parts"),
+        (PPO(intrinsic=IntrinsicRewards(RewardCls=Fabric)), {}, "there are no parts .*Fabric"),
         (PPO(intrinsic=IntrinsicRewards(RewardCls=IntrinsicReward)), {}, "is abstract: .* E3B"),
         (PPO(intrinsic=IntrinsicRewards(weight=0.5)), {}, "weight takes RewardWeight, not 0.5"),
     ],
@@ -409,6 +410,12 @@ def test_switched_on_it_changes_what_is_learned(RewardCls: Any, kind: str):
 def test_what_does_not_go_together_is_said(algo: Any, model: dict[str, Any], match: str):
     with pytest.raises(RlpytError, match=match):
         start(algo, **model)
+
+
+def test_batches_that_a_reward_has_nothing_to_say_of_are_refused_before_any_is_sampled():
+    algo = PPO(intrinsic=IntrinsicRewards(RewardCls=REVD), minibatches=1)
+    with pytest.raises(RlpytError, match=r"T=1.*\(REVD\) - .*sampler\.batch_T=32"):
+        make(algo, walk(), T=1, B=3)
 
 
 def test_a_return_of_transitions_is_refused_before_anything_is_sampled():

@@ -173,6 +173,11 @@ def test_the_weight_goes_by_environment_steps_and_not_by_calls():
         {"kappa": -0.1},
         {"schedule": "linear"},
         {"schedule": "lineer"},
+        {"schedule": "linear", "n_steps": float("inf")},
+        {"schedule": "exponential"},
+        {"n_steps": 1000},
+        {"kappa": 1e-5},
+        {"schedule": "linear", "n_steps": 1000, "kappa": 1e-5},
         {"beta": float("nan")},
     ],
 )
