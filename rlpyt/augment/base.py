@@ -136,7 +136,7 @@ def flat_images(images: Tensor, name: str) -> Tensor:
             hint="where the channel is last, move it to the front: images.movedim(-1, -3); where "
             "it is not, give images with as many columns as channels, or more",
         )
-    return images.reshape(images.shape[:-3].numel(), *shape[-3:])
+    return images.reshape(-1, *shape[-3:])
 
 
 def _check_tensor(batch: object, name: str) -> None:

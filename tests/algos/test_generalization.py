@@ -367,7 +367,12 @@ FLOATS = "GaussianNoise, RandomAmplitudeScaling"
     ("augmentation", "space", "what", "hint"),
     [
         (RandomShift(), VECTOR, r"shape \[4\], float32; .*height, width", f"these fit: {FLOATS}$"),
-        (NOISE, IMAGE, r"shape \[3, 12, 12\], uint8; .*are floats", f"fit: Gray.*, {SHIFTS}$"),
+        (
+            NOISE,
+            spaces.Box(0, 255, (3, 96, 96), np.uint8),  # a RandomCrop would not keep that shape
+            r"shape \[3, 96, 96\], uint8; .*are floats",
+            f"fit: Gray.*Convolution, RandomCutout, RandomCutoutColor, {SHIFTS}$",
+        ),
         (RandomCutout(), IMAGE, "in images of 12 x 12", f"max_size of 12 or less; .*{SHIFTS}$"),
         (
             RandomConvolution(),
