@@ -1,6 +1,7 @@
 """Observations augmented as they are learned from, by a generator that is part of the run."""
 
 from dataclasses import MISSING, fields
+from enum import Enum
 from typing import Any, final
 
 import torch
@@ -49,25 +50,23 @@ class Augmenter:
         self._augmentation = augmentation
         self._generator = torch.Generator()
         self._generator.manual_seed(seed_int(seed, Stream.ALGO, 2, *world.keys))
-        self._takes_part: list[bool] = []
+        self._parts: list[_Part] = []
         if augmentation is not None:
-            self._takes_part = _parts(observation_space)
+            self._parts = _parts(observation_space)
             self._try(augmentation, observation_space)
 
     def _try(self, augmentation: Augmentation, observation_space: Space[Any]) -> None:
         name = type(augmentation).__name__
-        if not any(self._takes_part):
+        if all(part is _Part.NONE for part in self._parts):
             what = f"algo.augmentation={name} with {observation_space}, neither image nor vector"
             raise RlpytError("config", what, hint=self._instead)
         found = space_items(observation_space)
         example = buffer_from_example(example_of(observation_space), (1,))
-        for leaf, takes_part, item in zip(leaves(example), self._takes_part, found, strict=True):
-            if not takes_part:
-                continue
+        for leaf, part, item in zip(leaves(example), self._parts, found, strict=True):
             try:
-                changed = augmentation(leaf, torch.Generator())
+                changed = part.augmented(leaf, augmentation, torch.Generator())
             except RlpytError as error:
-                raise self._misfit(name, item[0], leaf, error) from error
+                raise self._misfit(name, item[0], leaf, part, error) from error
             if changed.shape != leaf.shape:
                 what = (
                     f"algo.augmentation={name} makes observations of shape "
@@ -76,13 +75,15 @@ class Augmenter:
                 hint = "use RandomShift, RandomTranslate, or RandomCrop with a pad and that size"
                 raise RlpytError("config", what, hint=hint)
 
-    def _misfit(self, name: str, path: str, leaf: Tensor, error: RlpytError) -> RlpytError:
+    def _misfit(
+        self, name: str, path: str, leaf: Tensor, part: "_Part", error: RlpytError
+    ) -> RlpytError:
         """What to say of an observation ``leaf`` [1, ...], at ``path``, that it does not take."""
         seen = f"observation {path!r}" if path else "observations"
         kind = f"shape {list(leaf.shape[1:])}, {str(leaf.dtype).removeprefix('torch.')}"
         reason = error.what.removeprefix(f"{name}: ")
         what = f"{name} does not fit {seen} of {kind}; of a batch of one it says: {reason}"
-        fitting = ", ".join(_fitting(leaf))
+        fitting = ", ".join(_fitting(leaf, part))
         hint = error.hint
         if leaf.dim() > 3 and has_channels_last(leaf):
             hint = "where the channel is last, move it to the front by a wrapper of the environment"
@@ -97,10 +98,10 @@ class Augmenter:
         """The tree [..., *shape] augmented, in new memory; any leading dimensions."""
         if self._augmentation is None:
             return observation
-        augmentation, takes_part = self._augmentation, iter(self._takes_part)
+        augmentation, parts = self._augmentation, iter(self._parts)
 
         def change(leaf: Tensor) -> Tensor:
-            return augmentation(leaf, self._generator) if next(takes_part) else leaf
+            return next(parts).augmented(leaf, augmentation, self._generator)
 
         return buffer_map(change, observation)
 
@@ -126,16 +127,43 @@ class Augmenter:
         self._generator.set_state(state["rng"])
 
 
-def _parts(observation_space: Space[Any]) -> list[bool]:
-    """Which leaves are augmented."""
+@final
+class _Part(Enum):
+    """What is augmented of a leaf of observations."""
+
+    NONE = 0
+    WHOLE = 1
+    PLANE = 2  # images of rows and columns alone, [..., H, W]: they get a channel for it
+
+    def augmented(
+        self, leaf: Tensor, augmentation: Augmentation, generator: torch.Generator
+    ) -> Tensor:
+        """``leaf`` as it is learned from."""
+        if self is _Part.NONE:
+            return leaf
+        if self is _Part.WHOLE:
+            return augmentation(leaf, generator)
+        return augmentation(leaf.unsqueeze(-3), generator).squeeze(-3)
+
+
+def _parts(observation_space: Space[Any]) -> list[_Part]:
+    """For each leaf: images, or float vectors where there are none."""
     found = space_items(observation_space)
-    images = [is_image(space) for _path, space in found]
-    if any(images):
-        return images
-    return [_is_vector(space) and path != "action_mask" for path, space in found]
+    if any(is_image(space) for _path, space in found):
+        return [_image_part(space) for _path, space in found]
+    return [
+        _Part.WHOLE if _is_vector(space) and path != "action_mask" else _Part.NONE
+        for path, space in found
+    ]
 
 
-def _fitting(leaf: Tensor) -> list[str]:
+def _image_part(space: Space[Any]) -> _Part:
+    if not is_image(space):
+        return _Part.NONE
+    return _Part.PLANE if len(space.shape or ()) == 2 else _Part.WHOLE
+
+
+def _fitting(leaf: Tensor, part: _Part) -> list[str]:
     """The names of rlpyt's augmentations that, with their defaults, keep the shape of ``leaf``."""
     is_vector = leaf.dim() == 2  # what is for vectors runs on images of floats, without sense
     names: list[str] = []
@@ -147,7 +175,7 @@ def _fitting(leaf: Tensor) -> list[str]:
         if any(setting.default is MISSING for setting in fields(cls)):
             continue
         try:
-            changed = cls()(leaf, torch.Generator())
+            changed = part.augmented(leaf, cls(), torch.Generator())
         except RlpytError:
             continue
         names += [cls.__name__] if changed.shape == leaf.shape else []

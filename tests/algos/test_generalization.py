@@ -349,6 +349,20 @@ def test_images_are_augmented_else_vectors_never_a_mask():
     assert augmented(sequence, VECTOR, NOISE).shape == (3, 2, 4)
 
 
+def test_images_without_a_channel_have_a_draw_each():
+    """They are no channels of one image."""
+    image = torch.randint(0, 255, (12, 12), dtype=torch.uint8)
+    space = spaces.Box(0, 255, (12, 12), np.uint8)
+    found = augmented(image.expand(3, 20, 12, 12).clone(), space, RandomShift(pad=3))
+    assert found.shape == (3, 20, 12, 12)
+    different = {tuple(one.flatten().tolist()) for one in found.flatten(0, 1)}
+    assert len(different) > 20  # of 49 shifts
+    with pytest.raises(RlpytError, match="fit observations of shape") as caught:
+        augmented(image, space, NOISE)
+    assert caught.value.hint.endswith("these fit: RandomFlip, RandomRotate, RandomShift, "
+                                      "RandomTranslate")  # fmt: skip
+
+
 def test_what_cannot_be_augmented_is_refused():
     with pytest.raises(RlpytError, match="neither image nor vector") as caught:
         augmented(torch.arange(5), spaces.Discrete(5), NOISE)
