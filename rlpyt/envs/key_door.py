@@ -1,4 +1,6 @@
-"""A grid that takes memory and a long way: the cue at its start says which key opens the door."""
+"""A grid that takes memory and a long way: the cue at its start says which key opens the door, and
+an exit beside the start pays a little.
+"""
 
 from typing import Any, Final, final
 
@@ -10,7 +12,7 @@ from rlpyt.utils.errors import RlpytError
 
 __all__ = ["KeyDoorGrid"]
 
-_WALL, _KEYS, _DOOR, _N_KINDS = 0, (5, 6), 7, 8  # 1 ... 4: floor of four colours
+_WALL, _KEYS, _DOOR, _EXIT, _N_KINDS = 0, (5, 6), 7, 8, 9  # 1 ... 4: floor of four colours
 _N_COLORS: Final = 4
 _MOVES: Final = ((-1, 0), (1, 0), (0, -1), (0, 1))  # up, down, left, right
 
@@ -24,23 +26,30 @@ class KeyDoorGrid(gymnasium.Env[Any, Any]):
     Both keys lie in the upper room, where the agent starts; the first that it steps on it carries,
     the other is then gone. The door is in the far corner of the lower room. It cannot be entered
     without a key; with the key of the cue it pays 1, with the other nothing, and ends the episode.
-    So does the clock, after ``8 * size`` steps, which is part of the task.
+    So do the clock, after ``8 * size`` steps, which is part of the task, and the exit in a corner
+    of the upper room, some steps from the start, which pays ``distraction``: who has found that
+    and looks no further never comes to the door.
 
     Seen are the 3 x 3 cells around the agent (wall, floor of four colours that were drawn by
-    ``layout_seed``, keys, door), which key it carries, and in the first step the cue. Actions: up,
-    down, left, right. With memory the best mean return is 1; without it 0.5.
+    ``layout_seed``, keys, door, exit), which key it carries, and in the first step the cue.
+    Actions: up, down, left, right. With memory the best mean return is 1; without it 0.5.
 
     On the command line: ``rlpyt.envs:KeyDoorGrid``, or ``rlpyt.envs.key_door:KeyDoorGrid``.
 
     Args:
         size: cells along a side of a room, 3 or more.
         layout_seed: of the colours of the floor.
+        distraction: what the exit pays, less than 0.5; 0: there is none.
     """
 
-    def __init__(self, *, size: int = 5, layout_seed: int = 0) -> None:
+    def __init__(self, *, size: int = 5, layout_seed: int = 0, distraction: float = 0.1) -> None:
         if size < 3:
             what = f"size={size} must be at least 3"
             raise RlpytError("env", what, where="KeyDoorGrid", hint="use 5, say")
+        if not 0.0 <= distraction < 0.5:
+            what = f"distraction={distraction} must be from 0 to less than 0.5"
+            hint = "with more the exit is the better way out for who does not remember"
+            raise RlpytError("env", what, where="KeyDoorGrid", hint=hint)
         self.observation_space = spaces.Box(0.0, 1.0, (9 * _N_KINDS + 4,), np.float32)
         self.action_space = spaces.Discrete(len(_MOVES))
         self.size = size
@@ -51,6 +60,7 @@ class KeyDoorGrid(gymnasium.Env[Any, Any]):
         self._floor[size + 1, middle] = 1  # the gap, as far from either key
         self.start, self.door = (1, middle), (2 * size + 1, size)
         self.keys = ((size, 1), (size, size))  # the lower corners of the upper room
+        self.exit, self.distraction = (1, 1), distraction
         self._cue = self._time = 0
 
     def reset(
@@ -62,6 +72,8 @@ class KeyDoorGrid(gymnasium.Env[Any, Any]):
         self._time, self._at, self._key = 0, self.start, -1
         self._grid = self._floor.copy()
         self._grid[self.door] = _DOOR
+        if self.distraction > 0.0:
+            self._grid[self.exit] = _EXIT
         for kind, place in zip(_KEYS, self.keys, strict=True):
             self._grid[place] = kind
         return self._seen(cue=True), {}
@@ -78,6 +90,8 @@ class KeyDoorGrid(gymnasium.Env[Any, Any]):
             self._key = _KEYS.index(kind)
             for place in self.keys:
                 self._grid[place] = self._floor[place]
+        if kind == _EXIT:
+            reward, ends = self.distraction, True
         if self._at == self.door:
             reward, ends = float(self._key == self._cue), True
         return self._seen(), reward, ends, False, {}

@@ -24,8 +24,8 @@ from rlpyt.augment import (
     center_crop,
     center_translate,
 )
-from rlpyt.utils.config import apply_overrides
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.overrides import apply_overrides
 
 PIXELS = {"values": (-1, 2.5, True, "4", 10**30), "hint": "whole number"}
 SIZES = {**PIXELS, "values": (0, -3, 2.5)}

@@ -65,8 +65,8 @@ def test_the_grid_pays_for_the_key_of_the_cue(size: int, right_key: bool) -> Non
         cue = int(seen[-2:].argmax())
         cues.add(cue)
         key = cue if right_key else 1 - cue
-        actions = way(env, env.start, env.keys[key], {env.door, env.keys[1 - key]})
-        actions += way(env, env.keys[key], env.door, set())
+        actions = way(env, env.start, env.keys[key], {env.door, env.exit, env.keys[1 - key]})
+        actions += way(env, env.keys[key], env.door, {env.exit})
         assert len(actions) < 8 * size
         for n, action in enumerate(actions):
             seen, reward, terminated, truncated, _info = env.step(action)
@@ -87,6 +87,20 @@ def test_the_door_is_locked_without_a_key_and_the_clock_ends_it() -> None:
         assert (reward, terminated) == (0.0, False)
         assert env._at == (row, column - 1)
     assert env.step(3)[1:3] == (0.0, True)
+
+
+def test_the_exit_pays_a_little_and_ends_it() -> None:
+    for distraction in (0.1, 0.0):
+        env = KeyDoorGrid(size=5, distraction=distraction)
+        seen, _info = env.reset(seed=0)
+        ways = way(env, env.start, env.exit, set())
+        assert len(ways) == 2
+        rewards, ends = zip(*(env.step(action)[1:3] for action in ways), strict=True)
+        assert rewards == (0.0, distraction)
+        assert ends == (False, distraction > 0.0)
+        assert env.observation_space.contains(seen)
+    with pytest.raises(RlpytError, match=r"distraction=0\.5 must be"):
+        KeyDoorGrid(distraction=0.5)
 
 
 @pytest.mark.parametrize("make", [SparseChain, KeyDoorGrid])
