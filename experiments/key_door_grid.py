@@ -8,15 +8,16 @@ from rlpyt.cli.presets import default_runner
 from rlpyt.envs import EnvConfig
 from rlpyt.runners import MinibatchRl
 
-SIZE = (
-    7  # of a room: random actions take the exit in a third of episodes, the door in none of 12,000
-)
+# Cells along a side of a room. Random actions take the exit in a third of episodes; the door with
+# the right key in none of 12,000.
+SIZE = 7
 EPISODE = 8 * SIZE  # steps, at most
 
 
 def key_door_grid(algorithm: str) -> MinibatchRl:
-    """Two million steps of 16 environments, one for Agent57. Each sequence is an episode from its cue on, which the
-    LSTM is to remember from the start; a family learns half of them for other arms.
+    """Two million steps of 16 environments, one for Agent57. Each sequence is an episode from its
+    cue on, which the LSTM is to remember from the start; a family learns half of them for other
+    arms.
     """
     made = default_runner(algorithm, EnvConfig(id="rlpyt.envs:KeyDoorGrid", kwargs={"size": SIZE}))
     assert isinstance(made.algo, NGU | Agent57 | R2D1)
