@@ -26,6 +26,7 @@ from rlpyt.ops.q_learning import greedy_action
 from rlpyt.utils.arguments import checked_arguments
 from rlpyt.utils.collections import NamedArrayTuple
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.ranges import check_number
 from rlpyt.utils.seed import seeded_init
 
 __all__ = ["ArmAgent", "ArmInfo", "ArmState"]
@@ -80,10 +81,7 @@ class ArmAgent(Agent):
             RlpytError: ``config``, for a setting out of range.
         """
         for name in ("intrinsic_weight", "value_scale_eps"):
-            value = getattr(self, name)
-            if not 0.0 <= value < float("inf"):
-                hint = "use 0 or more, and a finite number"
-                raise RlpytError("config", f"agent.{name}={value}", hint=hint)
+            check_number(f"agent.{name}", getattr(self, name), low=0.0)
         weights = intrinsic_weights(self.n_arms, self.intrinsic_weight)
         self.env_spaces = env_spaces
         build = ArmedQModel.from_spaces

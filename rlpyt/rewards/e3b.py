@@ -9,7 +9,6 @@ as seen. Features change with learning while an episode goes on; what was seen o
 it was.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Self, final
 
@@ -31,6 +30,7 @@ from rlpyt.rewards.normalize import (
 )
 from rlpyt.rewards.samples import RewardSamples, check_columns
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.ranges import check_number
 from rlpyt.utils.seed import Stream, seed_int, seeded_init
 
 __all__ = ["E3B", "E3bLoss", "elliptical_bonus"]
@@ -86,9 +86,7 @@ class E3B(IntrinsicReward):
         ridge: float,
     ) -> None:
         super().__init__(observation_statistics=observation_statistics, reward_scale=reward_scale)
-        if not 0.0 < ridge < math.inf:
-            hint = "use more than 0, and a finite number"
-            raise RlpytError("config", f"ridge={ridge}", hint=hint)
+        check_number("ridge", ridge, low=0.0, is_low_allowed=False)
         if n_envs < 1:
             raise RlpytError("config", f"n_envs={n_envs}", hint="use 1 or more")
         self.dynamics = dynamics

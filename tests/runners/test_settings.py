@@ -13,6 +13,7 @@ from rlpyt.algos.intrinsic import IntrinsicRewards
 from rlpyt.cli.changes import accept_changes
 from rlpyt.rewards import E3B
 from rlpyt.runners.evaluator import Evaluator
+from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.runners.settings import check_unchanged, lost_exactness, setting_changes
 from rlpyt.samplers import AlternatingSampler, CpuSampler, GpuSampler, SerialSampler
 from rlpyt.utils.config import config_dict, fresh
@@ -201,13 +202,18 @@ def test_each_setting_has_its_kind(kind: str, paths: str):
         assert bool(change.why) == (kind == "impossible")
 
 
+def state_of(runner: MinibatchRl) -> dict[str, Any]:
+    """What a checkpoint of a run of these settings holds of agent and algorithm."""
+    begun = fresh(runner)
+    begun.agent.initialize(begun.sampler.env_spaces(), seed=0, device=torch.device("cpu"))
+    spec = begun.sampler.batch_spec
+    begun.algo.initialize(begun.agent, n_itr=begun.n_itr, batch_spec=spec, seed=0)
+    return {"agent": begun.agent.state_dict(), "algo": begun.algo.state_dict()}
+
+
 def test_what_an_algorithm_s_checkpoint_does_not_fit_is_impossible(capsys):
     runner = small_runner(algo="sac", continuous=True)
-    trained = fresh(runner)
-    trained.agent.initialize(trained.sampler.env_spaces(), seed=0, device=torch.device("cpu"))
-    spec = trained.sampler.batch_spec
-    trained.algo.initialize(trained.agent, n_itr=trained.n_itr, batch_spec=spec, seed=0)
-    state = {"agent": trained.agent.state_dict(), "algo": trained.algo.state_dict()}
+    state = state_of(runner)
     before = json.loads(json.dumps(config_dict(runner)))
     slower = replace(runner, algo=replace(runner.algo, learning_rate=1e-5))
     assert [each.kind for each in accept_changes(before, slower, state, override=True)] == [
@@ -236,11 +242,7 @@ def test_another_intrinsic_reward_is_impossible_and_says_so(capsys):
     runner = small_runner(algo="a2c")
     rnd = IntrinsicRewards(reward_kwargs={"hidden_sizes": [4]})
     runner = replace(runner, algo=replace(runner.algo, intrinsic=rnd))
-    trained = fresh(runner)
-    trained.agent.initialize(trained.sampler.env_spaces(), seed=0, device=torch.device("cpu"))
-    spec = trained.sampler.batch_spec
-    trained.algo.initialize(trained.agent, n_itr=trained.n_itr, batch_spec=spec, seed=0)
-    state = {"agent": trained.agent.state_dict(), "algo": trained.algo.state_dict()}
+    state = state_of(runner)
     before = json.loads(json.dumps(config_dict(runner)))
     other = replace(rnd, RewardCls=E3B)
     changed = replace(runner, algo=replace(runner.algo, intrinsic=other, learning_rate=1e-5))
