@@ -6,6 +6,7 @@ import torch
 
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.runners.base import BaseRunner
+from rlpyt.runners.shapes import first_of, misfitting
 from rlpyt.utils.config import fresh
 from rlpyt.utils.errors import RlpytError
 
@@ -29,16 +30,11 @@ def misfit(runner: BaseRunner, state: dict[str, Any]) -> Misfit | None:
     runner = fresh(runner)
     cpu = torch.device("cpu")
     runner.agent.initialize(runner.sampler.env_spaces(), seed=runner.seed, device=cpu)
-    here, there = _shapes(runner.agent.state_dict()), _shapes(state["agent"])
-    wrong = [
-        f"{name} {there.get(name, 'none')}, now {here.get(name, 'none')}"
-        for name in dict.fromkeys([*here, *there])
-        if here.get(name) != there.get(name)
-    ]
+    here, _skeleton = flatten(runner.agent.state_dict())
+    there, _skeleton = flatten(state["agent"])
+    wrong = misfitting(here, there, "{name} {there}, now {here}")
     if wrong:
-        more = len(wrong) - _NAMED
-        text = "; ".join(wrong[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
-        return Misfit("agent", text)
+        return Misfit("agent", first_of(wrong, _NAMED))
     try:
         runner.agent.load_state_dict(state["agent"])
         runner.algo.initialize(
@@ -51,8 +47,3 @@ def misfit(runner: BaseRunner, state: dict[str, Any]) -> Misfit | None:
         told = " ".join(str(error).split())[:_TOLD]
         return Misfit("algo", f"the checkpoint's state of the algorithm does not fit: {told}")
     return None
-
-
-def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    arrays, _skeleton = flatten(state)
-    return {name: tuple(array.shape) for name, array in arrays.items()}

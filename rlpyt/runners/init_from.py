@@ -14,6 +14,7 @@ from rlpyt.checkpoint.checkpointer import Checkpointer
 from rlpyt.checkpoint.hashing import state_hash
 from rlpyt.checkpoint.tree import flatten
 from rlpyt.logging.provenance import read_sessions
+from rlpyt.runners.shapes import first_of, misfitting
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.world import World
 
@@ -98,16 +99,11 @@ class Origin:
 
     def _check(self, here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> None:
         """Raise unless both have the same names with the same shapes."""
-        misfits = [
-            f"{name} {_shape(there.get(name))} there, {_shape(here.get(name))} here"
-            for name in dict.fromkeys([*here, *there])
-            if _shape(there.get(name)) != _shape(here.get(name))
-        ]
+        misfits = misfitting(here, there, "{name} {there} there, {here} here")
         if not misfits:
             return
         count = "1 parameter does" if len(misfits) == 1 else f"{len(misfits)} parameters do"
-        more = len(misfits) - _NAMED
-        named = "; ".join(misfits[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        named = first_of(misfits, _NAMED)
         hint = "use that run's agent.model_kwargs, and observations and actions as there"
         if self.part == "agent" and _groups(_ENCODER, here):
             hint += "; for other actions or heads take the encoder alone (--init-part encoder)"
@@ -176,7 +172,3 @@ def _replaced(tree: Mapping[str, Any], path: str, tensors: Mapping[str, Tensor])
         else tensors.get(f"{path}{key}", node)
         for key, node in tree.items()
     }
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "none" if tensor is None else str(tuple(tensor.shape))
