@@ -1,6 +1,6 @@
 """Observations augmented as they are learned from, by a generator that is part of the run."""
 
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from enum import Enum
 from typing import Any, final
 
@@ -14,6 +14,7 @@ from rlpyt.envs.spaces import example_of, space_items
 from rlpyt.models.conv2d import is_image
 from rlpyt.replays.batches import ReplaySamples, ReplaySequences
 from rlpyt.utils.buffer import buffer_from_example, buffer_map, leaves
+from rlpyt.utils.config import has_default
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.seed import Stream, seed_int
 from rlpyt.utils.world import World
@@ -172,7 +173,7 @@ def _fitting(leaf: Tensor, part: _Part) -> list[str]:
         package, _dot, kind = cls.__module__.rpartition(".")
         if package != "rlpyt.augment" or (kind == "vectors") != is_vector:
             continue
-        if any(setting.default is MISSING for setting in fields(cls)):
+        if not all(has_default(setting) for setting in fields(cls)):
             continue
         try:
             changed = part.augmented(leaf, cls(), torch.Generator())

@@ -3,13 +3,16 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
+from inspect import isabstract, isclass
+from types import NoneType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from rlpyt.agents.base import Agent
 from rlpyt.data import BatchSpec, OptInfo, Samples
 from rlpyt.utils.convert import convert
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.mismatch import mismatch
 from rlpyt.utils.world import World
 
 __all__ = ["RlAlgorithm"]
@@ -29,17 +32,21 @@ class RlAlgorithm(ABC):
     discount: float = 0.99  # γ
 
     def check_settings(self, ranges: Mapping[str, tuple[float, float]]) -> None:
-        """Refuse a field that is none of the choices its type has, or that is not None and outside
-        its range ``(low, high)``, ends included.
+        """Refuse a field that is none of the choices its type has, no component of its type, or
+        that is not None and outside its range ``(low, high)``, ends included.
 
         Raises:
             RlpytError: ``config``.
         """
         types = get_type_hints(type(self))
         for setting in fields(self):
-            if setting.init and _has_choices(types[setting.name]):
-                place = f"algo.{setting.name}"
-                convert(getattr(self, setting.name), types[setting.name], place)
+            annotation, place = types[setting.name], f"algo.{setting.name}"
+            value, components = getattr(self, setting.name), _components(annotation)
+            if setting.init and _has_choices(annotation):
+                convert(value, annotation, place)
+            if components and not isinstance(value, components):
+                kind = components[0].__name__
+                raise mismatch(value, annotation, place, f"give an object: {kind}(...)")
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -89,3 +96,16 @@ class RlAlgorithm(ABC):
 def _has_choices(annotation: Any) -> bool:
     """Whether it is a Literal, or a union with one."""
     return any(get_origin(kind) is Literal for kind in (annotation, *get_args(annotation)))
+
+
+def _components(annotation: Any) -> tuple[type, ...]:
+    """The class that a field's value must be of, and that of ``None`` where it may be; empty for
+    fields that hold no component.
+    """
+    options = get_args(annotation) or (annotation,)
+    kinds = tuple(kind for kind in options if isclass(kind) and _is_component(kind))
+    return (*kinds, NoneType) if kinds and NoneType in options else kinds
+
+
+def _is_component(kind: type) -> bool:
+    return is_dataclass(kind) or isabstract(kind)

@@ -16,6 +16,7 @@ from rlpyt.augment.base import (
     window,
 )
 from rlpyt.utils.errors import RlpytError
+from rlpyt.utils.ranges import check_flag
 
 __all__ = [
     "RandomCrop",
@@ -118,6 +119,7 @@ class RandomTranslate(Augmentation):
 
     def __post_init__(self) -> None:
         check_pixels("RandomTranslate.pad", self.pad)
+        check_flag("RandomTranslate.grow", self.grow)
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Images [..., C, H, W] to the same shape, or with ``grow`` to H + 2 pad, W + 2 pad."""

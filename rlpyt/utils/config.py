@@ -8,7 +8,7 @@ import functools
 import inspect
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import Field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import (
@@ -28,6 +28,7 @@ __all__ = [
     "dotted_path",
     "flatten_config",
     "fresh",
+    "has_default",
 ]
 
 Component = TypeVar("Component")
@@ -109,3 +110,8 @@ def flatten_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def config_fields(component: Any) -> dict[str, Field[Any]]:
     """The fields of a component, or of its class, that are settings, by name."""
     return {f.name: f for f in fields(component) if f.init and f.metadata.get("config", True)}
+
+
+def has_default(field: Field[Any]) -> bool:
+    """Whether a component can be made without this field."""
+    return field.default is not MISSING or field.default_factory is not MISSING

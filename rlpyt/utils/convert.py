@@ -4,7 +4,7 @@ import json
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from inspect import isabstract, isclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import (
 
 import torch
 
+from rlpyt.utils.config import has_default
 from rlpyt.utils.dotted import component_named, dotted, located
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.mismatch import mismatch, near, quote
@@ -253,8 +254,7 @@ def built(cls: type, settings: Mapping[str, Any], place: str, joint: str = ".") 
             what = f"{cls.__name__} has no field {name!r}"
             raise RlpytError("config", what, where=place, hint=did_you_mean(name, known))
     for name, field in known.items():
-        optional = field.default is not MISSING or field.default_factory is not MISSING
-        if name not in settings and not optional:
+        if name not in settings and not has_default(field):
             what = f"{cls.__name__} needs {name}"
             raise RlpytError("config", what, where=place, hint=f"give {place}{joint}{name}")
     hints = get_type_hints(cls)

@@ -1,7 +1,7 @@
 """A changed copy of a component, by dotted paths such as ``algo.learning_rate=1e-3``."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from types import UnionType
 from typing import (
     Any,
@@ -14,7 +14,7 @@ from typing import (
     get_type_hints,
 )
 
-from rlpyt.utils.config import config_fields, dotted_path
+from rlpyt.utils.config import config_fields, dotted_path, has_default
 from rlpyt.utils.convert import convert, parse_value
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.mismatch import quote, type_name
@@ -160,9 +160,8 @@ def _component_type(annotation: Any) -> type | None:
     kinds = [kind for kind in _options(annotation) if isinstance(kind, type) and is_dataclass(kind)]
     if len(kinds) != 1:
         return None
-    given = (f for f in fields(kinds[0]) if f.init)
-    complete = all(f.default is not MISSING or f.default_factory is not MISSING for f in given)
-    return kinds[0] if complete else None
+    is_complete = all(has_default(field) for field in fields(kinds[0]) if field.init)
+    return kinds[0] if is_complete else None
 
 
 def _mapping_type(annotation: Any, current: Any) -> tuple[Any, Any] | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["check_integer", "check_number"]
+__all__ = ["check_flag", "check_integer", "check_number"]
 
 
 def check_integer(place: str, value: Any, *, low: int, high: int | None = None) -> None:
@@ -56,6 +56,16 @@ def check_number(
         if not is_low_allowed:
             hint = f"use a finite number above {low:g}"
     raise RlpytError("config", _setting(place, value), hint=hint)
+
+
+def check_flag(place: str, value: Any) -> None:
+    """Refuse what is neither ``True`` nor ``False``.
+
+    Raises:
+        RlpytError: ``config``, with the place and the value.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise RlpytError("config", _setting(place, value), hint="use True or False")
 
 
 def _setting(place: str, value: Any) -> str:

@@ -20,6 +20,7 @@ from rlpyt.algos.qpg import SAC, TD3, DrQV2
 from rlpyt.data import BatchSpec
 from rlpyt.distributions.factory import distribution_for
 from rlpyt.models.base import Model, PgOutputs
+from rlpyt.rewards import RND
 from rlpyt.runners.minibatch_rl import MinibatchRl
 from rlpyt.samplers.serial import SerialSampler
 from rlpyt.utils.errors import RlpytError
@@ -121,6 +122,23 @@ def test_a_word_that_is_no_choice_is_refused_with_those_that_are(AlgoCls, name, 
 def test_choices_of_every_algorithm_are_looked_at():
     assert {cls for cls, _name, _known in choices()} == set(kinds())
     assert ("PEARL", "context_sampling") in {(cls.__name__, name) for cls, name, _ in choices()}
+
+
+PARTS = ("augmentation", "intrinsic", "replay", "temperature")
+
+
+@pytest.mark.parametrize(
+    ("AlgoCls", "name"),
+    [(cls, field.name) for cls in kinds() for field in fields(cls) if field.name in PARTS],
+    ids=lambda part: getattr(part, "__name__", part),
+)
+@pytest.mark.parametrize("value", [RND, {}, 0.5], ids=str)
+def test_what_is_no_component_of_its_type_is_refused_by_name(AlgoCls, name, value):
+    algo = replace(AlgoCls(), **{name: value})
+    with pytest.raises(RlpytError, match=rf"algo\.{name} takes .*, not ") as caught:
+        algo.initialize(None, n_itr=1, batch_spec=BatchSpec(2, 2), seed=0)
+    assert caught.value.code == "config"
+    assert "give an object: " in caught.value.hint
 
 
 @pytest.mark.parametrize(
