@@ -7,7 +7,8 @@ Each in a fresh process, in turn, with one torch thread, as many updates per env
 as many sequences of the same length: once learning from each step 0.8 times, as published for the
 replay of sequences that Agent57 learns from (Kapturowski et al. 2019), and once 16 times, as our
 preset for small tasks. SRL steps one environment and looks for neighbours in a loop over the
-episode; ours steps 16 together. Learning starts in the stretch that is not measured.
+episode; ours steps 16 together. Learning starts in the stretch that is not measured. SRL has no
+NGU: ours, with the same sizes, has a table of its own beside SRL's Agent57.
 SRL's requirements go beside ours badly; give it an environment of its own:
 
     python -m venv .venv-srl
@@ -29,6 +30,7 @@ from peers.training_report import speed_table, verdict
 FIELD = (
     Entry(name="rlpyt", label="rlpyt", module="ours", is_ours=True),
     Entry(name="rlpyt-cpu", label="rlpyt (2 workers)", module="ours", variant="cpu", is_ours=True),
+    Entry(name="rlpyt-ngu", label="rlpyt: NGU", module="ours", variant="ngu", is_ours=True),
     Entry(
         name="srl",
         label="SRL",
@@ -67,8 +69,11 @@ def main() -> None:
             replay_ratio=ratio,
         )
         outcomes = contest(arguments, settings, "peers.agent57.worker")
-        console.print(speed_table(outcomes, "Agent57 on MountainCar: the whole training loop"))
-        console.print(verdict(outcomes), style="bold")
+        ngu = [each for each in outcomes if each.entry.variant == "ngu" or not each.entry.is_ours]
+        agent57 = [each for each in outcomes if each.entry.variant != "ngu"]
+        for name, shown in (("Agent57", agent57), ("NGU beside Agent57", ngu)):
+            console.print(speed_table(shown, f"{name} on MountainCar: the whole training loop"))
+            console.print(verdict(shown), style="bold")
         console.print(f"{settings.words()}; CPU; {arguments.rounds} round(s)")
         results.append(
             {"settings": asdict(settings), "outcomes": [asdict(each) for each in outcomes]}

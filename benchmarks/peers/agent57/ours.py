@@ -1,4 +1,6 @@
-"""Our Agent57: ``SerialSampler`` and ``MinibatchRl``. Variant "cpu": two worker processes."""
+"""Our Agent57: ``SerialSampler`` and ``MinibatchRl``. Variant "cpu": two worker processes; "ngu":
+NGU with the same sizes.
+"""
 
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ from peers.our_training import train_ticking
 from peers.our_version import version
 from rlpyt.agents.arms import ArmAgent
 from rlpyt.algos.dqn.agent57 import Agent57
+from rlpyt.algos.dqn.ngu import NGU
 from rlpyt.cli.presets import default_runner
 from rlpyt.cli.samplers import as_sampler
 from rlpyt.envs.build import EnvConfig
@@ -19,10 +22,11 @@ __all__ = ["make_runner", "train", "version"]
 
 def make_runner(settings: FamilySettings) -> MinibatchRl:
     """The preset of vectors, of these sizes."""
-    made = default_runner("agent57", EnvConfig(id=settings.env_id))
+    algorithm = "ngu" if settings.variant == "ngu" else "agent57"
+    made = default_runner(algorithm, EnvConfig(id=settings.env_id))
     agent, algo = made.agent, made.algo
     assert isinstance(agent, ArmAgent)
-    assert isinstance(algo, Agent57)
+    assert isinstance(algo, NGU | Agent57)
     assert isinstance(algo.replay, ReplayBuffer)
     sampler = replace(made.sampler, batch_T=settings.rollout, batch_B=settings.num_envs)
     if settings.variant == "cpu":
