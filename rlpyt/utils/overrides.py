@@ -1,6 +1,6 @@
 """A changed copy of a component, by dotted paths such as ``algo.learning_rate=1e-3``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from types import UnionType
 from typing import (
@@ -22,6 +22,8 @@ from rlpyt.utils.mismatch import quote, type_name
 __all__ = ["apply_overrides", "apply_values"]
 
 Component = TypeVar("Component")
+
+_DEEPEST = 4  # components inside components, where a field is looked for that is elsewhere
 
 
 def apply_overrides(component: Component, overrides: Iterable[str]) -> Component:
@@ -95,7 +97,10 @@ class _Draft:
         kind, known = type(self.component), config_fields(self.component)
         if name not in known:
             what = f"{setting.path}: {kind.__name__} has no field {name!r}"
+            before = setting.path.removesuffix(".".join(parts))
+            inside = [before + path for path in _paths_inside(self.component, name)]
             hint = did_you_mean(name, known) if known else "it has no fields"
+            hint = f"did you mean {' or '.join(inside)}?" if inside else hint
             raise RlpytError("config", what, where=dotted_path(kind), hint=hint)
         annotation = get_type_hints(kind)[name]
         current = self.changes.get(name, getattr(self.component, name))
@@ -115,6 +120,32 @@ class _Draft:
                 raise RlpytError("config", what, where=dotted_path(kind), hint=hint)
             keys = known[name].metadata.get("keys")
             self.changes[name] = _with_item(current or {}, rest, setting, mapping, keys)
+
+
+def _paths_inside(component: Any, name: str) -> list[str]:
+    """Where the nearest components inside this one have a field of that name, as dotted paths."""
+    level = {"": component}
+    for _depth in range(_DEEPEST):
+        level = {
+            f"{path}{key}.": inner
+            for path, outer in level.items()
+            for key, inner in _components_of(outer)
+        }
+        found = [path + name for path, inner in level.items() if name in config_fields(inner)]
+        if found:
+            return found
+    return []
+
+
+def _components_of(component: Any) -> Iterator[tuple[str, Any]]:
+    """The components in its fields, by name; their defaults where they may be, and are, None."""
+    types = get_type_hints(type(component))
+    for name in config_fields(component):
+        value = getattr(component, name)
+        absent = _component_type(types[name]) if value is None else None
+        value = value if absent is None else absent()
+        if _is_component(value):
+            yield name, value
 
 
 def _is_component(value: Any) -> bool:
