@@ -11,7 +11,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import FilterObservation, TransformObservation
 
 from rlpyt.envs.dm_control_pixels import PIXELS, register_pixels
-from rlpyt.envs.suites import import_suite, install_hint
+from rlpyt.envs.suites import hint_elsewhere, import_suite, install_hint
 from rlpyt.utils.errors import RlpytError, did_you_mean
 
 __all__ = ["env_name", "find_spec", "make_env", "named_callable"]
@@ -188,6 +188,9 @@ def _with_field_names(env: gymnasium.Env[Any, Any], space: spaces.Dict) -> gymna
 
 
 def _nearest(env_id: str) -> str:
+    elsewhere = hint_elsewhere(env_id)
+    if elsewhere:
+        return elsewhere
     near = get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.5)
     if near:
         return did_you_mean(env_id, near)
@@ -204,7 +207,7 @@ def _mend(env_id: str, message: str) -> str:
     for word, extra in _EXTRAS:
         if word in lowered:
             return install_hint(extra)
-    return "install the package that the message names"
+    return hint_elsewhere(env_id) or "install the package that the message names"
 
 
 def _same(one: EnvSpec, other: EnvSpec) -> bool:

@@ -7,7 +7,7 @@ import gymnasium
 
 from rlpyt.utils.errors import RlpytError
 
-__all__ = ["import_suite", "install_hint"]
+__all__ = ["hint_elsewhere", "import_suite", "install_hint"]
 
 # Packages that register their ids when imported: (how the id starts, or ends, package, our extra).
 _REGISTERED_BY = (
@@ -34,6 +34,18 @@ def import_suite(env_id: str) -> None:
 def install_hint(extra: str) -> str:
     """How to get one of our extras."""
     return f'pip install "rlpyt[{extra}]"'
+
+
+def hint_elsewhere(env_id: str) -> str:
+    """Where else to get what the old Gym had under this id; empty, where nothing is known.
+
+    Procgen's own package knows only the old Gym, as ``procgen:procgen-coinrun-v0``. EnvPool has the
+    same games; there the id says how hard the levels are, of which Procgen's default is the hard.
+    """
+    game = env_id.removeprefix("procgen:").removeprefix("procgen-").removesuffix("-v0")
+    if env_id not in (f"procgen-{game}-v0", f"procgen:procgen-{game}-v0"):
+        return ""
+    return f"EnvPool has it: envpool/{game.capitalize()}Hard-v0; {install_hint('envpool')}"
 
 
 def _register(env_id: str, package: str, extra: str) -> None:

@@ -100,6 +100,9 @@ def test_module_mistakes(toys):
         ("CartPole-v7", "did you mean 'CartPole-v1'?"),
         ("Quux!!-v0", "pprint_registry"),
         ("Zzyzx/Wqwq-v0", "pprint_registry"),
+        ("procgen-coinrun-v0", 'envpool/CoinrunHard-v0; pip install "rlpyt[envpool]"'),
+        ("procgen:procgen-bigfish-v0", "envpool/BigfishHard-v0"),
+        ("procgen-v0", "did you mean"),
     ],
 )
 def test_unknown_id(env_id, hint):
