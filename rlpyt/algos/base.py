@@ -5,11 +5,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from inspect import isabstract, isclass
-from types import NoneType
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_origin, get_type_hints
 
 from rlpyt.agents.base import Agent
 from rlpyt.data import BatchSpec, OptInfo, Samples
+from rlpyt.utils.config import union_members
 from rlpyt.utils.convert import convert
 from rlpyt.utils.errors import RlpytError
 from rlpyt.utils.mismatch import mismatch
@@ -41,12 +41,13 @@ class RlAlgorithm(ABC):
         types = get_type_hints(type(self))
         for setting in fields(self):
             annotation, place = types[setting.name], f"algo.{setting.name}"
-            value, components = getattr(self, setting.name), _components(annotation)
-            if setting.init and _has_choices(annotation):
+            value, members = getattr(self, setting.name), union_members(annotation)
+            if setting.init and any(get_origin(kind) is Literal for kind in members):
                 convert(value, annotation, place)
-            if components and not isinstance(value, components):
-                kind = components[0].__name__
-                raise mismatch(value, annotation, place, f"give an object: {kind}(...)")
+            component = next(filter(_is_component_class, members), None)
+            if component is not None and not isinstance(value, members):
+                hint = f"give an object: {component.__name__}(...)"
+                raise mismatch(value, annotation, place, hint)
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -93,19 +94,5 @@ class RlAlgorithm(ABC):
         """Continue from ``state``."""
 
 
-def _has_choices(annotation: Any) -> bool:
-    """Whether it is a Literal, or a union with one."""
-    return any(get_origin(kind) is Literal for kind in (annotation, *get_args(annotation)))
-
-
-def _components(annotation: Any) -> tuple[type, ...]:
-    """The class that a field's value must be of, and that of ``None`` where it may be; empty for
-    fields that hold no component.
-    """
-    options = get_args(annotation) or (annotation,)
-    kinds = tuple(kind for kind in options if isclass(kind) and _is_component(kind))
-    return (*kinds, NoneType) if kinds and NoneType in options else kinds
-
-
-def _is_component(kind: type) -> bool:
-    return is_dataclass(kind) or isabstract(kind)
+def _is_component_class(kind: Any) -> bool:
+    return isclass(kind) and (is_dataclass(kind) or isabstract(kind))

@@ -1,6 +1,7 @@
 """Packages of environments that register their ids with Gymnasium when they are imported."""
 
 import importlib
+import re
 import warnings
 
 import gymnasium
@@ -42,10 +43,10 @@ def hint_elsewhere(env_id: str) -> str:
     Procgen's own package knows only the old Gym, as ``procgen:procgen-coinrun-v0``. EnvPool has the
     same games; there the id says how hard the levels are, of which Procgen's default is the hard.
     """
-    game = env_id.removeprefix("procgen:").removeprefix("procgen-").removesuffix("-v0")
-    if env_id not in (f"procgen-{game}-v0", f"procgen:procgen-{game}-v0"):
+    found = re.fullmatch("(?:procgen:)?procgen-([a-z]+)-v0", env_id)
+    if found is None:
         return ""
-    return f"EnvPool has it: envpool/{game.capitalize()}Hard-v0; {install_hint('envpool')}"
+    return f"EnvPool has it: envpool/{found[1].capitalize()}Hard-v0; {install_hint('envpool')}"
 
 
 def _register(env_id: str, package: str, extra: str) -> None:

@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import (
-    Any,
-    TypeVar,
-)
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 import torch
@@ -29,6 +27,8 @@ __all__ = [
     "flatten_config",
     "fresh",
     "has_default",
+    "is_component",
+    "union_members",
 ]
 
 Component = TypeVar("Component")
@@ -49,7 +49,7 @@ def fresh(component: Component) -> Component:
     inner = {
         name: fresh(getattr(component, name))
         for name in config_fields(component)
-        if is_dataclass(getattr(component, name)) and not isinstance(getattr(component, name), type)
+        if is_component(getattr(component, name))
     }
     return replace(component, **inner)  # type: ignore[type-var]  # a dataclass, as every component
 
@@ -62,7 +62,7 @@ def config_value(value: Any) -> Any:
     devices their text, other objects the dotted path of their class; NaN and infinities become
     text, since JSON has none.
     """
-    if is_dataclass(value) and not isinstance(value, type):
+    if is_component(value):
         return config_dict(value)
     if isinstance(value, Enum):
         return value.name
@@ -112,6 +112,17 @@ def config_fields(component: Any) -> dict[str, Field[Any]]:
     return {f.name: f for f in fields(component) if f.init and f.metadata.get("config", True)}
 
 
+def is_component(value: Any) -> bool:
+    """Whether it is an object of a dataclass, not the class."""
+    return is_dataclass(value) and not isinstance(value, type)
+
+
 def has_default(field: Field[Any]) -> bool:
     """Whether a component can be made without this field."""
     return field.default is not MISSING or field.default_factory is not MISSING
+
+
+def union_members(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, ``None`` as its class, or the one type."""
+    is_union = get_origin(annotation) in (Union, UnionType)
+    return get_args(annotation) if is_union else (annotation,)

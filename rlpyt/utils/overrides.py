@@ -2,19 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from types import UnionType
 from typing import (
     Any,
     NamedTuple,
     TypeVar,
-    Union,
     final,
     get_args,
     get_origin,
     get_type_hints,
 )
 
-from rlpyt.utils.config import config_fields, dotted_path, has_default
+from rlpyt.utils.config import config_fields, dotted_path, has_default, is_component, union_members
 from rlpyt.utils.convert import convert, parse_value
 from rlpyt.utils.errors import RlpytError, did_you_mean
 from rlpyt.utils.mismatch import quote, type_name
@@ -97,19 +95,19 @@ class _Draft:
         kind, known = type(self.component), config_fields(self.component)
         if name not in known:
             what = f"{setting.path}: {kind.__name__} has no field {name!r}"
-            before = setting.path.removesuffix(".".join(parts))
-            inside = [before + path for path in _paths_inside(self.component, name)]
             hint = did_you_mean(name, known) if known else "it has no fields"
-            hint = f"did you mean {' or '.join(inside)}?" if inside else hint
+            inside = _paths_inside(self.component, name)
+            if inside:
+                before = setting.path.removesuffix(".".join(parts))
+                hint = f"did you mean {' or '.join(before + path for path in inside)}?"
             raise RlpytError("config", what, where=dotted_path(kind), hint=hint)
         annotation = get_type_hints(kind)[name]
         current = self.changes.get(name, getattr(self.component, name))
-        absent = _component_type(annotation) if current is None else None
-        if rest and absent is not None:
-            current = absent()
         if not rest:
             self.changes[name] = _field_value(setting, annotation, current)
-        elif _is_component(current):
+            return
+        current = _present(current, annotation)
+        if _is_component(current):
             self.changes[name] = _changed(current, rest, setting)
         else:
             mapping = _mapping_type(annotation, current)
@@ -138,18 +136,22 @@ def _paths_inside(component: Any, name: str) -> list[str]:
 
 
 def _components_of(component: Any) -> Iterator[tuple[str, Any]]:
-    """The components in its fields, by name; their defaults where they may be, and are, None."""
+    """The components in its fields, by name, as :func:`_present` has them."""
     types = get_type_hints(type(component))
     for name in config_fields(component):
-        value = getattr(component, name)
-        absent = _component_type(types[name]) if value is None else None
-        value = value if absent is None else absent()
-        if _is_component(value):
+        value = _present(getattr(component, name), types[name])
+        if is_component(value):
             yield name, value
 
 
+def _present(value: Any, annotation: Any) -> Any:
+    """A field's value; where it is None and may be a component, that with its defaults."""
+    kind = _component_type(annotation) if value is None else None
+    return value if kind is None else kind()
+
+
 def _is_component(value: Any) -> bool:
-    return isinstance(value, _Draft) or (is_dataclass(value) and not isinstance(value, type))
+    return isinstance(value, _Draft) or is_component(value)
 
 
 def _changed(component: Any, parts: list[str], setting: _Setting) -> _Draft:
@@ -180,15 +182,10 @@ def _field_value(setting: _Setting, annotation: Any, current: Any) -> Any:
         raise RlpytError(error.code, error.what, hint=f"{begin}set a field: {inner}") from None
 
 
-def _options(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union, or the one type."""
-    is_union = get_origin(annotation) in (Union, UnionType)
-    return get_args(annotation) if is_union else (annotation,)
-
-
 def _component_type(annotation: Any) -> type | None:
     """The component of a field that may also be ``None``, where it has a default for each field."""
-    kinds = [kind for kind in _options(annotation) if isinstance(kind, type) and is_dataclass(kind)]
+    members = union_members(annotation)
+    kinds = [kind for kind in members if isinstance(kind, type) and is_dataclass(kind)]
     if len(kinds) != 1:
         return None
     is_complete = all(has_default(field) for field in fields(kinds[0]) if field.init)
@@ -197,7 +194,7 @@ def _component_type(annotation: Any) -> type | None:
 
 def _mapping_type(annotation: Any, current: Any) -> tuple[Any, Any] | None:
     """Key and item type of a dict field, also of one that may be ``None``; ``None`` for others."""
-    for option in _options(annotation):
+    for option in union_members(annotation):
         kind = get_origin(option) or option
         if isinstance(kind, type) and issubclass(kind, Mapping):
             key, item = get_args(option) or (Any, Any)
